@@ -1,0 +1,115 @@
+"""Virtual executors: they take virtual time; an honest output is a pure function of what goes in.
+
+`expected` is that function: a checker computes the only right output of a task from its input and the
+outputs of its dependencies.
+"""
+
+import asyncio
+from collections.abc import Callable
+from enum import StrEnum
+
+import msgspec
+from blake3 import blake3
+
+from quorate.base.codec import pack
+from quorate.base.dice import Dice
+from quorate.base.errors import EXECUTION
+from quorate.base.ids import hash_id
+from quorate.model import Id, Lease, Result, TaskSpec
+from quorate.ports import Box
+
+EXECUTOR = "virtual"
+USAGE = (1, 1, 1, 1)
+
+
+class Conduct(StrEnum):
+    """How a node answers. All but the first four are lies or failures that a quorum must outlive."""
+
+    HONEST = "honest"
+    SLOW = "slow"  # honest, ten times as long
+    FAILING = "failing"  # honest, but a program of its own fails now and then
+    RAISING = "raising"  # the executor breaks now and then
+    ALTERED = "altered"  # another output, the same each time
+    RANDOM = "random"  # another output each time
+    CLAIMS_FAILURE = "claims_failure"  # says that the task failed
+    FORGED = "forged"  # an altered output under a signature that does not hold
+    IMPERSONATING = "impersonating"  # an altered output in the name of another node
+    STALE = "stale"  # answers for an epoch that it has no lease of
+    SILENT = "silent"  # takes the lease and never answers
+
+
+LIARS = (
+    Conduct.ALTERED,
+    Conduct.RANDOM,
+    Conduct.CLAIMS_FAILURE,
+    Conduct.FORGED,
+    Conduct.IMPERSONATING,
+    Conduct.STALE,
+)
+
+
+def expected(input: bytes, deps: tuple[Id, ...]) -> bytes:
+    """The right output: as long as the input says in its first byte, in units of 8 bytes, and more than nothing."""
+    size = 8 * (1 + (input[0] if input else 0))
+    return blake3(pack((input, deps)), derive_key_context="quorate sim output 1").digest(length=size)
+
+
+def expected_id(input: bytes, deps: tuple[Id, ...]) -> Id:
+    return hash_id(expected(input, deps))
+
+
+class VirtualExecutor:
+    """`ports.Executor`. `others` gives the keys that an impersonator may use."""
+
+    name = EXECUTOR
+    deterministic = True
+
+    def __init__(self, conduct: Conduct, dice: Dice, task_ms: float, others: Callable[[], list[bytes]]) -> None:
+        self.conduct = conduct
+        self._dice = dice
+        self._task_ms = task_ms
+        self._others = others
+        self.running = 0
+        self.lies = 0
+
+    def capabilities(self) -> tuple[str, ...]:
+        return ("virtual",)
+
+    async def run(self, spec: TaskSpec, lease: Lease, box: Box) -> Result:
+        self.running += 1
+        try:
+            return await self._run(lease, box)
+        finally:
+            self.running -= 1
+
+    async def _run(self, lease: Lease, box: Box) -> Result:
+        input = await box.input()
+        slow = 10 if self.conduct is Conduct.SLOW else 1
+        await asyncio.sleep(slow * self._task_ms * self._dice.lognormvariate(0.0, 0.5) / 1000)
+        right = expected(input, tuple(output for _, output in box.deps))
+        if self.conduct in (Conduct.HONEST, Conduct.SLOW):
+            return box.result(0, right, USAGE)
+        if self.conduct is Conduct.SILENT:
+            await asyncio.get_running_loop().create_future()
+        if self.conduct is Conduct.FAILING and self._dice.chance(0.2):
+            return box.result(EXECUTION, b"", USAGE, "the program failed")
+        if self.conduct is Conduct.RAISING and self._dice.chance(0.2):
+            raise OSError("the executor broke")
+        if self.conduct in LIARS and self._dice.chance(0.7):
+            self.lies += 1
+            return self._lie(right, lease, box)
+        return box.result(0, right, USAGE)
+
+    def _lie(self, right: bytes, lease: Lease, box: Box) -> Result:
+        if self.conduct is Conduct.RANDOM:
+            return box.result(0, self._dice.randbytes(len(right)), USAGE)
+        if self.conduct is Conduct.CLAIMS_FAILURE:
+            return box.result(EXECUTION, b"", USAGE, "it just does not work")
+        result = box.result(0, right[::-1] + b"!", USAGE)
+        if self.conduct is Conduct.FORGED:
+            return msgspec.structs.replace(result, sig=self._dice.randbytes(64))
+        if self.conduct is Conduct.IMPERSONATING:
+            return msgspec.structs.replace(result, node=self._dice.choice(self._others()))
+        if self.conduct is Conduct.STALE:
+            return msgspec.structs.replace(result, epoch=lease.epoch + self._dice.choice((-1, 1)))
+        return result
