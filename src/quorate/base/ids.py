@@ -17,6 +17,11 @@ def hash_id(data: bytes) -> bytes:
     return blake3(data).digest()
 
 
+def keyed_hash(key: bytes, data: bytes) -> bytes:
+    """BLAKE3-256 of `data` under a 32-byte `key`: for whoever lacks the key as good as random."""
+    return blake3(data, key=key).digest()
+
+
 def uuid7(now_ns: int, random: bytes) -> bytes:
     """A UUIDv7 (RFC 9562 section 5.7) from a wall clock in nanoseconds and 10 random bytes; 16 bytes."""
     ms = now_ns // 1_000_000

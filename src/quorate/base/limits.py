@@ -16,11 +16,13 @@ EVENT_DEPS_MAX = 8
 EVENT_SALT_BYTES = 16
 GROUP_EVENTS_MAX = 4096  # events in one group commit
 GROUP_BYTES_MAX = 32 * MIB
+SIGN_EVERY_EVENTS = 64  # in a long group every so many events are signed, so that a receipt's chain stays short
 CLOCK_DRIFT_MAX_MS = 60_000  # an event further ahead than this is refused
 SNAPSHOT_EVERY_EVENTS = 50_000
 READ_BATCH_EVENTS = 1_000
 TILE_LEAVES = 256  # leaves of the log's tree kept together
 RECENT_TILES = 64  # tiles whose leaves stay in memory
+SUPPLIED_TILES = 16  # older tiles held in memory for the proofs that need them
 RING_EVENTS = 4096  # committed events kept in memory for subscribers
 
 # -- jobs and tasks
@@ -43,6 +45,7 @@ RETRY_CAP_MS = 30_000
 INLINE_MAX_BYTES = 64 * KIB  # an input or output up to this travels inside its message
 BLOB_PART_BYTES = 256 * KIB
 BLOB_MAX_BYTES = 256 * MIB
+RECEIPT_MAX_BYTES = 32 * MIB
 BLOB_SMALL_BYTES = 16 * KIB  # kept in the database, in the transaction that refers to it
 TASK_LOG_MAX_BYTES = 16 * KIB
 USAGE_FIELDS_MAX = 16
@@ -52,6 +55,7 @@ NODES_MAX = 10_000
 NODE_SLOTS_MAX = 256
 NODE_CAPABILITIES_MAX = 256
 LINK_MESSAGE_MAX_BYTES = 8 * MIB
+LINK_IDS_MAX = 2**32 - 2  # the last message id of a session: then it is closed, and keyed anew
 LINK_QUEUE_MESSAGES = 256  # outgoing messages waiting for one peer
 LINK_INBOX_MESSAGES = 4096  # incoming messages of all peers waiting for the machine
 LINK_RATE_MESSAGES_S = 2_000  # sustained messages a second from one peer before it is cut off
@@ -90,12 +94,22 @@ JOURNAL_QUEUE_GROUPS = 8
 
 # -- sandboxes
 SANDBOX_CPU_S = 300
-SANDBOX_MEMORY_BYTES = 1024 * MIB
+SANDBOX_MEMORY_BYTES = 1024 * MIB  # of all processes of one task
+SANDBOX_MEMORY_MIN_BYTES = 16 * MIB
+SANDBOX_SCRATCH_BYTES = 256 * MIB  # what a task may write to /work and to /tmp, each; kept in memory
+SANDBOX_SHM_BYTES = 64 * MIB
 SANDBOX_FILE_BYTES = 64 * MIB
 SANDBOX_OUTPUT_BYTES = 16 * MIB
 SANDBOX_PROCESSES = 64
 SANDBOX_FILES_MAX = 1_024
 SANDBOX_ARGV_MAX = 1_024
+SANDBOX_ENV_MAX = 64
+SANDBOX_ARG_BYTES = 120 * KIB  # arguments and environment together; Linux takes 128 KiB in one string
+SANDBOX_NAME_BYTES = 512  # of an input file's name with its folders
+SANDBOX_INPUT_BYTES = 256 * MIB  # input files, outputs of dependencies and stdin together
+SANDBOX_OPEN_FILES = 256
+SANDBOX_FETCHES = 16  # blobs fetched at once for one task
+SANDBOX_PROBE_MS = 5_000
 
 _RELATIONS = (
     (HEARTBEAT_LOST_MS > 2 * HEARTBEAT_MS, "one lost heartbeat is no failure"),
@@ -105,12 +119,16 @@ _RELATIONS = (
     (ASSIGN_BATCH * INLINE_MAX_BYTES < LINK_MESSAGE_MAX_BYTES, "a full assignment fits in a message"),
     (RESULT_BATCH * INLINE_MAX_BYTES < LINK_MESSAGE_MAX_BYTES, "a full result batch fits in a message"),
     (BLOB_SMALL_BYTES <= INLINE_MAX_BYTES, "what is kept in the database also travels inline"),
+    (SANDBOX_FILE_BYTES <= SANDBOX_SCRATCH_BYTES, "the largest file fits in the scratch space"),
+    (SANDBOX_MEMORY_MIN_BYTES <= SANDBOX_MEMORY_BYTES, "a task may have the memory it needs to start"),
     (SANDBOX_OUTPUT_BYTES <= BLOB_MAX_BYTES, "whatever a sandbox may print can be stored"),
     (JOB_CHUNK_TASKS <= JOB_TASKS_MAX <= LIVE_TASKS_MAX, "one job fits among the live tasks"),
     (TASK_DEPS_MAX >= JOB_TASKS_MAX - 1, "a reduce task may depend on all others"),
     (EVENT_BODY_MAX_BYTES <= BODY_MAX_BYTES, "an event can be posted"),
     (LINK_BURST_MESSAGES >= LINK_RATE_MESSAGES_S, "a burst is at least a second of the rate"),
     (PAGE_DEFAULT <= PAGE_MAX, "the default page is allowed"),
+    (SIGN_EVERY_EVENTS <= GROUP_EVENTS_MAX, "a receipt's chain lies within a group"),
+    (SUPPLIED_TILES >= 3, "one proof never needs more tiles than are held for it"),
     (RECENT_TILES >= 2, "the open tile and the one before it stay in memory"),
 )
 for _holds, _why in _RELATIONS:

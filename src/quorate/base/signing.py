@@ -10,12 +10,15 @@ from typing import Protocol
 from nacl import bindings
 from nacl.exceptions import BadSignatureError, CryptoError
 
+from quorate.base.errors import UNAUTHENTICATED, ProtocolError, demand
+
 Verify = Callable[[bytes, bytes, bytes], bool]
 """verify(public key, message, signature) -> does it hold"""
 
 EVENT = b"quorate event 1\x00"
 RESULT = b"quorate result 1\x00"
 HEAD = b"quorate head 1\x00"
+COSIGN = b"quorate cosign 1\x00"
 HELLO = b"quorate hello 1\x00"
 WELCOME = b"quorate welcome 1\x00"
 
@@ -62,5 +65,9 @@ def exchange_public(secret: bytes) -> bytes:
 
 
 def exchange(secret: bytes, public: bytes) -> bytes:
-    """The X25519 shared secret, 32 bytes. Raises `CryptoError` for a degenerate peer key."""
-    return bindings.crypto_scalarmult(secret, public)
+    """The X25519 shared secret, 32 bytes. Raises `ProtocolError` 1003 for a peer's key that is none."""
+    demand(len(public) == KEY_BYTES, f"exchange key of {len(public)} bytes", UNAUTHENTICATED)
+    try:
+        return bindings.crypto_scalarmult(secret, public)
+    except CryptoError:  # a point of low order: anyone would know the secret
+        raise ProtocolError(UNAUTHENTICATED, "degenerate exchange key") from None

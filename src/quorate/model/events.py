@@ -5,7 +5,7 @@ from msgspec import Struct
 Id = bytes
 
 
-class Event(Struct, frozen=True, array_like=True):
+class Event(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """What an actor signs. `Id` of an event is the hash of these bytes as received."""
 
     v: int
@@ -21,7 +21,7 @@ class Event(Struct, frozen=True, array_like=True):
     body_hash: Id
 
 
-class Sealed(Struct, frozen=True, array_like=True):
+class Sealed(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     """An event as it travels and lies on disk. `sig` None: covered by a later event of its chain in the batch."""
 
     head: bytes
