@@ -63,7 +63,7 @@ def pure_modules(tree: Tree) -> list[Module]:
 
 def impure_imports(tree: Tree) -> list[str]:
     """A pure module that could read a clock, a socket, a file, a thread, the environment or dice."""
-    found = []
+    found: list[str] = []
     for module in pure_modules(tree):
         for imported in module.imports:
             dice = imported.module.startswith("numpy.random") or (
@@ -77,7 +77,7 @@ def impure_imports(tree: Tree) -> list[str]:
 
 def impure_calls(tree: Tree) -> list[str]:
     """A pure module that opens, prints, or asks for what differs between runs (`hash` of text, NumPy's dice)."""
-    found = []
+    found: list[str] = []
     for module in pure_modules(tree):
         for node in ast.walk(module.syntax):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in IMPURE_CALLS:
@@ -157,7 +157,7 @@ def _annotates_set(annotation: ast.expr) -> bool:
 
 def signed_floats(tree: Tree) -> list[str]:
     """A float in a type that is signed: two machines may print or round it differently."""
-    found = []
+    found: list[str] = []
     for module in tree.modules.values():
         if module.room != "model" or module.unit in UNSIGNED_MODELS:
             continue

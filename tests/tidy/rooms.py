@@ -82,7 +82,7 @@ def unknown_rooms(tree: Tree) -> list[str]:
 
 def forbidden_rooms(tree: Tree) -> list[str]:
     """An import that the table does not allow."""
-    found = []
+    found: list[str] = []
     pure = machines(tree)
     for module, imported, target in _crossings(tree):
         room = _room(target)
@@ -95,7 +95,7 @@ def forbidden_rooms(tree: Tree) -> list[str]:
 
 def neighbours(tree: Tree) -> list[str]:
     """A pack that imports another pack, or an edge another edge than what the web ones share."""
-    found = []
+    found: list[str] = []
     for module, imported, target in _crossings(tree):
         unit = [*target.split("."), "", ""][2]
         same_room = module.room == _room(target) and module.room in ("packs", "edges")
@@ -107,7 +107,7 @@ def neighbours(tree: Tree) -> list[str]:
 
 def third_party(tree: Tree) -> list[str]:
     """A library that a room may not depend on."""
-    found = []
+    found: list[str] = []
     pure = machines(tree)
     for module in tree.modules.values():
         allowed = MACHINE_THIRD_PARTY if module.name in pure else THIRD_PARTY.get(module.room)
@@ -120,7 +120,7 @@ def third_party(tree: Tree) -> list[str]:
 
 def hidden_names(tree: Tree) -> list[str]:
     """An import from another room that goes past its door: only what `__all__` lists is for others."""
-    found = []
+    found: list[str] = []
     for module in tree.modules.values():
         for imported in module.imports:
             room = _room(imported.module)
@@ -163,7 +163,7 @@ def circles(tree: Tree) -> list[str]:
         if target in tree.modules:
             edges[module.name].add(target)
     done: set[str] = set()
-    found = []
+    found: list[str] = []
     for start in sorted(edges):
         path = _circle(edges, start, done)
         if path:

@@ -15,7 +15,7 @@ LAZY_ROOMS = frozenset({"adapters", "app", PACKAGE})  # optional dependencies, q
 
 def long_files(tree: Tree) -> list[str]:
     """A Python file, a driver or one of the two opening documents that grew too long."""
-    found = []
+    found: list[str] = []
     for path, text in tree.texts.items():
         lines = text.count("\n")
         limit = FILE_LINES_MAX if path.endswith(".py") else DOCUMENT_LINES_MAX.get(path)
@@ -28,7 +28,7 @@ def long_files(tree: Tree) -> list[str]:
 
 def long_functions(tree: Tree) -> list[str]:
     """A function that does not fit on a screen."""
-    found = []
+    found: list[str] = []
     for path, module in tree.python.items():
         for node in _functions(module.syntax):
             lines = (node.end_lineno or node.lineno) - node.lineno + 1
@@ -45,7 +45,7 @@ def _functions(syntax: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctionD
 
 def nameless(tree: Tree) -> list[str]:
     """A room or module named after nothing: whatever is put there has no owner."""
-    found = []
+    found: list[str] = []
     for path in tree.python:
         parts = path.removesuffix(".py").split("/")
         found.extend(f"{path}: {part!r} names nothing" for part in parts if part in NAMELESS)
@@ -60,7 +60,7 @@ def missing_docstrings(tree: Tree) -> list[str]:
 
 def missing_doors(tree: Tree) -> list[str]:
     """A package without an `__init__.py`, or one that does not list what it offers."""
-    found = []
+    found: list[str] = []
     for name in sorted({parent for module in tree.modules.values() for parent in _packages(module)}):
         door = tree.modules.get(name)
         if door is None:
@@ -78,7 +78,7 @@ def _packages(module: Module) -> Iterator[str]:
 
 def local_imports(tree: Tree) -> list[str]:
     """An import inside a function: it hides a circle. Adapters and the app may, to start without an extra."""
-    found = []
+    found: list[str] = []
     for module in tree.modules.values():
         lazy = module.room in LAZY_ROOMS or (module.room == "packs" and ".adapters" in module.name)
         lines = [imported.line for imported in module.imports if imported.local and not lazy]

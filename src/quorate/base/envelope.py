@@ -6,6 +6,7 @@ Invariants: E1 `open_frame(seal(...))` gives the fields back. E2 a frame with on
 """
 
 import struct
+from hmac import compare_digest
 
 from blake3 import blake3
 
@@ -51,5 +52,5 @@ def open_frame(frame: bytes, key: bytes = b"") -> Fields:
     payload = frame[HEADER_BYTES:]
     demand(size == len(payload), f"payload of {len(payload)} bytes, header says {size}", PROTOCOL)
     plain = HEADER.pack(ts, msg_id, source, target, msg_type, priority, size, _ZERO, flags)
-    demand(_checksum(plain, payload, key) == checksum, "checksum does not hold", PROTOCOL)
+    demand(compare_digest(_checksum(plain, payload, key), checksum), "checksum does not hold", PROTOCOL)
     return ts, msg_id, source, target, msg_type, priority, checksum, flags, payload
