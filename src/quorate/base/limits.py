@@ -20,9 +20,12 @@ SIGN_EVERY_EVENTS = 64  # in a long group every so many events are signed, so th
 CLOCK_DRIFT_MAX_MS = 60_000  # an event further ahead than this is refused
 SNAPSHOT_EVERY_EVENTS = 50_000
 READ_BATCH_EVENTS = 1_000
+READ_BATCH_BYTES = 8 * MIB  # a batch of events ends with the one that reaches this
+ROWS_READ_MAX = 10_000  # rows of a read model in one query
 TILE_LEAVES = 256  # leaves of the log's tree kept together
 RECENT_TILES = 64  # tiles whose leaves stay in memory
 SUPPLIED_TILES = 16  # older tiles held in memory for the proofs that need them
+TREE_NODES_CACHED = 1_024  # inner nodes kept from one proof to the next
 RING_EVENTS = 4096  # committed events kept in memory for subscribers
 
 # -- jobs and tasks
@@ -38,6 +41,13 @@ TIMEOUT_MIN_MS = 100
 TIMEOUT_MAX_MS = 24 * 3600 * 1000
 LIVE_TASKS_MAX = 100_000  # tasks of unfinished jobs; beyond it a submission is refused with 1004
 ATTEMPTS_KEPT = 64
+ATTEMPT_REASON_MAX_CHARS = 1_000  # the end of a failure's last words that stays with its attempt
+LEASES_LOST_MAX = 100  # leases of one task that may be lost with their nodes before it fails
+LEASES_PER_EVENT = 4_096
+DECISIONS_MAX = 1_024  # bodies that one call of the dispatcher returns
+JOB_MAX_BYTES = 8 * MIB  # all tasks of one job, packed
+POOLS_KEPT = 64  # sets of needs whose eligible nodes are remembered though no task waits for them
+LATENCIES_KEPT = 4_096  # durations of tasks that percentiles are taken of
 RETRY_BASE_MS = 200
 RETRY_CAP_MS = 30_000
 
@@ -45,6 +55,7 @@ RETRY_CAP_MS = 30_000
 INLINE_MAX_BYTES = 64 * KIB  # an input or output up to this travels inside its message
 BLOB_PART_BYTES = 256 * KIB
 BLOB_MAX_BYTES = 256 * MIB
+BLOBS_CHECKED_MAX = 1_024  # blobs remembered as hashed since they last changed
 RECEIPT_MAX_BYTES = 32 * MIB
 BLOB_SMALL_BYTES = 16 * KIB  # kept in the database, in the transaction that refers to it
 TASK_LOG_MAX_BYTES = 16 * KIB
@@ -123,12 +134,16 @@ _RELATIONS = (
     (SANDBOX_MEMORY_MIN_BYTES <= SANDBOX_MEMORY_BYTES, "a task may have the memory it needs to start"),
     (SANDBOX_OUTPUT_BYTES <= BLOB_MAX_BYTES, "whatever a sandbox may print can be stored"),
     (JOB_CHUNK_TASKS <= JOB_TASKS_MAX <= LIVE_TASKS_MAX, "one job fits among the live tasks"),
+    (JOB_MAX_BYTES <= GROUP_BYTES_MAX, "all events of a job fit in one group"),
+    (LEASES_PER_EVENT * 128 <= EVENT_BODY_MAX_BYTES, "the leases of one event fit in its body"),
     (TASK_DEPS_MAX >= JOB_TASKS_MAX - 1, "a reduce task may depend on all others"),
     (EVENT_BODY_MAX_BYTES <= BODY_MAX_BYTES, "an event can be posted"),
     (LINK_BURST_MESSAGES >= LINK_RATE_MESSAGES_S, "a burst is at least a second of the rate"),
     (PAGE_DEFAULT <= PAGE_MAX, "the default page is allowed"),
     (SIGN_EVERY_EVENTS <= GROUP_EVENTS_MAX, "a receipt's chain lies within a group"),
     (SUPPLIED_TILES >= 3, "one proof never needs more tiles than are held for it"),
+    (EVENT_BODY_MAX_BYTES < READ_BATCH_BYTES <= GROUP_BYTES_MAX, "a batch read holds some of the largest events"),
+    (PAGE_MAX <= ROWS_READ_MAX and JOB_TASKS_MAX <= ROWS_READ_MAX, "a page, or all tasks of a job, in one query"),
     (RECENT_TILES >= 2, "the open tile and the one before it stay in memory"),
 )
 for _holds, _why in _RELATIONS:
