@@ -1,6 +1,7 @@
 """The frame: 64 bytes laid out as documented; what went in comes out; one bit changed and it is refused."""
 
 import itertools
+from typing import Any
 
 import pytest
 from blake3 import blake3
@@ -24,7 +25,15 @@ LAYOUT = (  # field, first byte, bytes: enhanced_msg_header_t of agent-framework
     ("checksum", 28, 32),
     ("flags", 60, 4),
 )
-VALUES = {"timestamp_ns": 1, "msg_id": 2, "source": 3, "target": 4, "msg_type": 5, "priority": 6, "flags": 7}
+VALUES: dict[str, Any] = {
+    "timestamp_ns": 1,
+    "msg_id": 2,
+    "source": 3,
+    "target": 4,
+    "msg_type": 5,
+    "priority": 6,
+    "flags": 7,
+}
 U16, U32, U64 = st.integers(0, 2**16 - 1), st.integers(0, 2**32 - 1), st.integers(0, 2**64 - 1)
 FIELDS = st.tuples(U64, U32, U32, U32, U16, U16, U32, st.binary(max_size=300))
 

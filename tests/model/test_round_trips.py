@@ -1,7 +1,8 @@
 """Every type that crosses rooms survives its journey, is frozen, and lies in the order that was fixed."""
 
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import msgspec
 import pytest
@@ -39,7 +40,8 @@ def test_a_value_comes_back_as_it_was_packed(kind: type[Struct], data: st.DataOb
     value = data.draw(values(kind))
     packed = pack(value)
     assert unpack(packed, kind) == value
-    assert pack(unpack(packed, kind)) == packed
+    if kind in ON_THE_WIRE:
+        assert pack(unpack(packed, kind)) == packed
 
 
 @pytest.mark.parametrize("kind", AT_THE_EDGES, ids=_name)
@@ -53,7 +55,12 @@ def test_what_leaves_through_an_edge_survives_json(kind: type[Struct], data: st.
 @every
 def test_a_value_cannot_be_changed(kind: type[Struct]) -> None:
     assert kind.__struct_config__.frozen
-    assert not hasattr(kind, "__dict__") or "__dict__" not in kind.__slots__
+
+
+@pytest.mark.parametrize("kind", ON_THE_WIRE, ids=_name)
+def test_equal_values_are_equal_bytes_on_the_wire(kind: type[Struct]) -> None:
+    # A set or a dict is packed in the order in which it was filled, or hashed.
+    assert not re.search(r"\b(frozenset|set|dict|float|Any)\b", " ".join(map(str, get_type_hints(kind).values())))
 
 
 @pytest.mark.parametrize("kind", ON_THE_WIRE, ids=_name)
@@ -61,7 +68,7 @@ def test_the_order_on_the_wire_is_the_one_that_was_fixed(kind: type[Struct], rew
     """A change here means that older peers and older logs no longer read: add fields last, with a default."""
     if rewrite:
         LAYOUT.write_text("".join(f"{_name(k)}: {' '.join(k.__struct_fields__)}\n" for k in ON_THE_WIRE))
-    fixed = dict(line.split(": ") if ": " in line else (line[:-1], "") for line in LAYOUT.read_text().splitlines())
+    fixed = dict(line.split(": ", 1) for line in LAYOUT.read_text().splitlines())
     assert fixed.get(_name(kind)) == " ".join(kind.__struct_fields__)
 
 
