@@ -87,6 +87,10 @@ WORK_NODES_MAX = 100_000
 WORK_FIELDS_MAX = 64
 WORK_VALUE_MAX_BYTES = 64 * KIB
 WORK_SET_ITEMS_MAX = 1_024
+WORK_HEADS_MAX = 64  # writes of one register that replace none of each other
+WORK_COUNT_MAX = 2**31 - 1  # one step of a counter, up or down
+WORK_HISTORY_MAX = 50_000  # spent events kept in memory so that they can be retracted
+WORK_PROVISIONAL_MAX = 10_000  # events without a receipt that a replica folds
 TREE_DEPTH_MAX = 64
 PARKED_EVENTS_MAX = 1_024  # received but waiting for a dependency or a grant, per peer
 
@@ -137,6 +141,8 @@ _RELATIONS = (
     (JOB_MAX_BYTES <= GROUP_BYTES_MAX, "all events of a job fit in one group"),
     (LEASES_PER_EVENT * 128 <= EVENT_BODY_MAX_BYTES, "the leases of one event fit in its body"),
     (TASK_DEPS_MAX >= JOB_TASKS_MAX - 1, "a reduce task may depend on all others"),
+    (WORK_VALUE_MAX_BYTES < EVENT_BODY_MAX_BYTES, "a register's value fits in an event"),
+    (WORK_HEADS_MAX > EVENT_DEPS_MAX, "a write that names all it may makes room for itself"),
     (EVENT_BODY_MAX_BYTES <= BODY_MAX_BYTES, "an event can be posted"),
     (LINK_BURST_MESSAGES >= LINK_RATE_MESSAGES_S, "a burst is at least a second of the rate"),
     (PAGE_DEFAULT <= PAGE_MAX, "the default page is allowed"),
