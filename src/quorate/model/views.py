@@ -20,7 +20,8 @@ class AttemptView(View):
 
 
 class TaskView(View):
-    """A task, of a job or of the work tree. `reason` says why a terminal task ended as it did."""
+    """A task, of a job or of the work tree. `reason` says why a terminal task ended as it did;
+    `submitted_at` and `settled_at` are positions in the log (0: not there)."""
 
     id: str
     job: str
@@ -42,11 +43,28 @@ class TaskView(View):
     agreed: tuple[str, ...]
     dissent: tuple[str, ...]
     settled_at: int
+    submitted_at: int = 0
     kind: str = "task"
     parent: str = ""
     assignee: str = ""
     tags: tuple[str, ...] = ()
     fields: dict[str, Any] = {}
+
+
+class WorkView(View):
+    """A node of the work tree that is no task. `fields`: registers, sets and counters by name."""
+
+    id: str
+    kind: str
+    title: str
+    parent: str
+    state: str
+    assignee: str
+    tags: tuple[str, ...]
+    fields: dict[str, Any]
+    provisional: bool
+    created_ms: int
+    updated_ms: int
 
 
 class JobView(View):
