@@ -25,7 +25,7 @@ from quorate.model.bodies import (
 from quorate.model.effects import Abort, Append, Close, Effect, Invoke, Keep, Project, Reply, Row, Save, Send
 from quorate.model.envelope import Envelope, MessageType
 from quorate.model.events import Cursor, Draft, Event, Id, LogHead, Receipt, Revoked, Sealed, SignedHead
-from quorate.model.operations import Context, Operation, Principal, Right
+from quorate.model.operations import Context, Operation, Principal, Raw, Right
 from quorate.model.tasks import TERMINAL, Attempt, Certificate, Lease, Result, TaskSpec, TaskState
 
 __all__ = [
@@ -60,6 +60,7 @@ __all__ = [
     "Operation",
     "Principal",
     "Project",
+    "Raw",
     "RealmFounded",
     "Receipt",
     "Reply",

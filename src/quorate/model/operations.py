@@ -57,6 +57,8 @@ class Operation(Generic[I, O]):
     cli: str | None = None
     aliases: tuple[tuple[str, str], ...] = field(default=())
     status: int = 200
+    raw_in: bool = False
+    raw_out: bool = False
 
     @property
     def summary(self) -> str:
@@ -64,4 +66,11 @@ class Operation(Generic[I, O]):
         return (self.run.__doc__ or self.name).strip().splitlines()[0]
 
 
-Stream = AsyncIterator[bytes]
+@dataclass(frozen=True, slots=True)
+class Raw:
+    """A body of bytes, in or out: `size` -1 when it is not known before."""
+
+    stream: AsyncIterator[bytes]
+    size: int = -1
+    media: str = "application/octet-stream"
+    id: str = ""

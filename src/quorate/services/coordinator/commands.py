@@ -1,0 +1,205 @@
+"""What people ask for: each command becomes events, or an error with a code; never half of them.
+
+Knows no clock, disk or socket. Invariants: C1 the right is checked against the realm as it is now.
+C2 everything is validated before the first event is recorded. C3 a repeated key gives the first reply.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import Struct
+
+from quorate.base.codec import pack, unpack
+from quorate.base.errors import CONFLICT, DENIED, INVALID, NOT_FOUND, TOO_LARGE, QuorateError, require
+from quorate.base.ids import NO_ID, hash_id
+from quorate.base.limits import (
+    BLOB_SMALL_BYTES,
+    GROUP_EVENTS_MAX,
+    IDEMPOTENCY_KEY_MAX_CHARS,
+    IDEMPOTENCY_RECENT,
+    NAME_MAX_CHARS,
+)
+from quorate.model import (
+    Effect,
+    GrantIssued,
+    GrantRevoked,
+    Keep,
+    NodeChanged,
+    Principal,
+    Project,
+    Receipt,
+    Reply,
+    Row,
+)
+from quorate.security import may_issue, needs
+from quorate.services.coordinator.cache import SmallBlobs
+from quorate.services.coordinator.messages import (
+    Asked,
+    Cancel,
+    IssueGrant,
+    Offer,
+    RevokeGrant,
+    SetNode,
+    SubmitJob,
+    Wish,
+    Write,
+    WriteWork,
+    Written,
+)
+from quorate.services.coordinator.realm import Realm
+
+
+class Remembered(Struct, frozen=True, array_like=True):
+    """The reply to a command with an idempotency key."""
+
+    request: bytes
+    payload: bytes
+
+
+class Commands:
+    """Carries commands out on a realm."""
+
+    def __init__(self, realm: Realm, blobs: SmallBlobs) -> None:
+        self._realm = realm
+        self._blobs = blobs
+        self._recent: OrderedDict[bytes, Remembered] = OrderedDict()
+        self._keeps: list[Effect] = []
+        self._carry_out: dict[type, Callable[[Any, Principal, int], list[Receipt]]] = {
+            SubmitJob: self._submit,
+            Cancel: self._cancel,
+            IssueGrant: self._issue,
+            RevokeGrant: self._revoke,
+            WriteWork: self._work,
+            Write: self._write,
+            Offer: self._offer,
+            SetNode: self._set_node,
+        }
+
+    def recall(self, key: bytes, record: bytes) -> None:
+        """Take over a remembered reply from before a restart."""
+        self._recent[key] = unpack(record, Remembered)
+
+    def asked(self, asked: Asked, now: int) -> tuple[Effect, ...]:
+        """Carry one command out; the reply comes last."""
+        self._keeps = []
+        try:
+            principal = self._realm.grants.principal(asked.principal.grant, now)
+            needs(principal, asked.right)
+            if not asked.idem:
+                return (*self._keeps, Reply(asked.call, 0, self._run(asked, principal, now)))
+            return self._once(asked, principal, now)
+        except QuorateError as error:
+            return (Reply(asked.call, error.code, pack((error.message, error.hint))),)
+
+    def _run(self, asked: Asked, principal: Principal, now: int) -> bytes:
+        receipts = self._carry_out[type(asked.command)](asked.command, principal, now)
+        return pack(Written(tuple(receipts)))
+
+    def _once(self, asked: Asked, principal: Principal, now: int) -> tuple[Effect, ...]:
+        require(len(asked.idem) <= IDEMPOTENCY_KEY_MAX_CHARS, "the idempotency key is too long", TOO_LARGE)
+        key = hash_id(principal.grant + asked.idem.encode())
+        request = hash_id(pack(_repeatable(asked.command)))
+        known = self._recent.get(key)
+        if known is not None:
+            require(known.request == request, "the idempotency key was used for something else", CONFLICT)
+            return (Reply(asked.call, 0, known.payload),)
+        payload = self._run(asked, principal, now)
+        remembered = Remembered(request, payload)
+        self._recent[key] = remembered
+        rows: list[Effect] = [Project("idem", key, Row(b"", "", "", now, pack(remembered)))]
+        while len(self._recent) > IDEMPOTENCY_RECENT:
+            dropped, _ = self._recent.popitem(last=False)
+            rows.append(Project("idem", dropped, None))
+        return (*self._keeps, *rows, Reply(asked.call, 0, payload))
+
+    def _submit(self, command: SubmitJob, principal: Principal, now: int) -> list[Receipt]:
+        for id, data in command.inputs:
+            require(len(data) <= BLOB_SMALL_BYTES, f"an input of {len(data)} bytes goes by the blob port", TOO_LARGE)
+            require(hash_id(data) == id, "an input does not match its id", INVALID)
+        bodies = self._realm.dispatch.draft_job(command.job, command.name, command.tasks, command.names, "")
+        for id, data in command.inputs:
+            self._blobs.put(id, data)
+            self._keeps.append(Keep(id, data))
+        return [self._realm.record("job.submitted", command.job, body, principal.grant, now) for body in bodies]
+
+    def _cancel(self, command: Cancel, principal: Principal, now: int) -> list[Receipt]:
+        bodies = self._realm.dispatch.cancel(command.job, command.task, command.reason[:NAME_MAX_CHARS])
+        return [self._realm.record("job.cancelled", body.job, body, principal.grant, now) for body in bodies]
+
+    def _issue(self, command: IssueGrant, principal: Principal, now: int) -> list[Receipt]:
+        may_issue(principal, command.role)
+        require(command.token_hash != NO_ID or command.key, "a grant needs a key or a token", INVALID)
+        body = GrantIssued(
+            command.key, command.token_hash, command.role, (), command.expires_ms, command.label, command.once
+        )
+        return [self._realm.record("grant.issued", self._realm.id, body, principal.grant, now)]
+
+    def _revoke(self, command: RevokeGrant, principal: Principal, now: int) -> list[Receipt]:
+        require(self._realm.grants.get(command.grant) is not None, "no such grant", NOT_FOUND)
+        require(command.grant != self._realm.root_grant, "the realm's root grant is not revocable", DENIED)
+        frontier = self._realm.frontier_of(command.grant)
+        return [
+            self._realm.record(
+                "grant.revoked", command.grant, GrantRevoked(command.grant, frontier), principal.grant, now
+            )
+        ]
+
+    def _work(self, command: WriteWork, principal: Principal, now: int) -> list[Receipt]:
+        receipts: list[Receipt] = []
+        require(len(command.wishes) <= GROUP_EVENTS_MAX, "too many changes at once", TOO_LARGE)
+        created: set[bytes] = set()
+        # Later wishes may build on earlier ones, so each is drafted after the one before it was folded:
+        # the checks that could fail are made on all of them first, against the subjects as they are now.
+        for wish in command.wishes:
+            if wish.verb == "create":
+                created.add(wish.subject)
+            elif wish.subject not in created:
+                self._draft(wish)
+        for wish in command.wishes:
+            for kind, body, deps in self._draft(wish):
+                receipts.append(self._realm.record(kind, wish.subject, body, principal.grant, now, deps))
+        return receipts
+
+    def _draft(self, wish: Wish) -> list[tuple[str, Struct, tuple[bytes, ...]]]:
+        work = self._realm.work
+        verbs: dict[str, Callable[..., list[tuple[str, Struct, tuple[bytes, ...]]]]] = {
+            "create": work.draft_create,
+            "set": work.draft_set,
+            "add": work.draft_add,
+            "remove": work.draft_remove,
+            "count": work.draft_count,
+            "move": work.draft_move,
+            "tombstone": work.draft_tombstone,
+        }
+        require(wish.verb in verbs, f"unknown change {wish.verb!r}: one of {', '.join(verbs)}")
+        return verbs[wish.verb](wish.subject, *wish.args)
+
+    def _write(self, command: Write, principal: Principal, now: int) -> list[Receipt]:
+        known = command.kind == "note" or command.kind in self._realm.kinds
+        require(known, f"events of kind {command.kind!r} are not written this way", DENIED)
+        subject = command.subject or self._realm.id
+        return [self._realm.record(command.kind, subject, command.body, principal.grant, now, command.deps)]
+
+    def _offer(self, command: Offer, principal: Principal, now: int) -> list[Receipt]:
+        require(0 < len(command.events) <= GROUP_EVENTS_MAX, f"1 to {GROUP_EVENTS_MAX} events at once", TOO_LARGE)
+        return list(self._realm.admit(command.events, now))
+
+    def _set_node(self, command: SetNode, principal: Principal, now: int) -> list[Receipt]:
+        require(command.state in ("online", "draining"), "a node can be set online or draining")
+        require(self._realm.dispatch.node_spec(command.node) is not None, "no such node", NOT_FOUND)
+        body = NodeChanged(command.node, command.state, command.reason[:NAME_MAX_CHARS])
+        return [self._realm.record("node.changed", command.node, body, principal.grant, now)]
+
+
+def _repeatable(command: Struct) -> object:
+    """What must be equal for two commands to be the same request: all but ids made up on the way."""
+    if isinstance(command, SubmitJob):
+        rank = {spec.id: index for index, spec in enumerate(command.tasks)}
+        tasks = [(spec.executor, spec.input, [rank.get(d, -1) for d in spec.deps]) for spec in command.tasks]
+        return ("job", command.name, command.names, tasks)
+    if isinstance(command, WriteWork):
+        return [(wish.verb, wish.args) for wish in command.wishes]
+    if isinstance(command, IssueGrant):
+        return ("grant", command.role, command.label, command.expires_ms)
+    return command

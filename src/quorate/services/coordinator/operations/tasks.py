@@ -1,0 +1,339 @@
+"""Tasks: those that run on nodes, and those that people and agents keep in the work tree, under one roof.
+
+A task with an executor is a job of one; a task without is a work node. Either can have a title, an
+assignee, tags and fields of its own: those are the work tree's.
+"""
+
+from typing import Any
+
+from msgspec import UNSET, Struct, UnsetType
+
+from quorate.base.codec import from_json
+from quorate.base.errors import CONFLICT, INVALID, NOT_FOUND, QuorateError, require
+from quorate.base.ids import UUID_BYTES, parse_id
+from quorate.base.limits import PAGE_DEFAULT, PAGE_MAX, TITLE_MAX_CHARS
+from quorate.model import TERMINAL, Operation, TaskState
+from quorate.model.receipts import TaskReceipt
+from quorate.model.views import AttemptView, TaskView
+from quorate.ports import RowFilter
+from quorate.services.coordinator.context import Call
+from quorate.services.coordinator.messages import Cancel, Wish, WriteWork
+from quorate.services.coordinator.operations.jobs import FileIn, JobIn, submit_job
+from quorate.services.coordinator.proofs import receipt_of
+
+STATES = tuple(state.value for state in TaskState)
+
+
+class TaskNew(Struct, rename="camel", forbid_unknown_fields=True):
+    """A new task. With `command` or `executor` it runs; without it is work to be done by `assignee`.
+    `type`, `prompt`, `context`, `requirements`, `quality` are open-swarm's and kept as fields."""
+
+    title: str = ""
+    description: str = ""
+    type: str = ""
+    prompt: str = ""
+    context: Any = None
+    requirements: Any = None
+    quality: str = ""
+    parent: str = ""
+    assignee: str = ""
+    tags: list[str] = []
+    priority: str = ""
+    status: str = ""
+    executor: str = ""
+    command: list[str] | str | None = None
+    input: Any = None
+    input_blob: str = ""
+    files: list[FileIn] = []
+    network: bool = False
+    isolation: bool = True
+    needs: list[str] = []
+    replicas: int = 1
+    quorum: int = 1
+    validator: str = "exact"
+    timeout_ms: int = 60_000
+    retries: int = 2
+
+
+class TaskCreated(Struct, rename="camel"):
+    """`assignedNodes` is filled once nodes have leases; an estimate that was not measured is absent."""
+
+    id: str
+    task_id: str
+    job_id: str
+    status: str
+    assigned_nodes: tuple[str, ...] = ()
+
+
+class TaskChange(Struct, rename="camel", forbid_unknown_fields=True):
+    """What to change of a task. A field of `fields` set to null is written as null."""
+
+    id: str
+    title: str | UnsetType = UNSET
+    description: str | UnsetType = UNSET
+    status: str | UnsetType = UNSET
+    assignee: str | UnsetType = UNSET
+    priority: str | UnsetType = UNSET
+    parent: str | UnsetType = UNSET
+    add_tags: list[str] = []
+    remove_tags: list[str] = []
+    tags: list[str] | UnsetType = UNSET
+    fields: dict[str, Any] = {}
+
+
+class TaskQuery(Struct, rename="camel", forbid_unknown_fields=True):
+    state: str = ""
+    status: str = ""
+    job: str = ""
+    parent: str = ""
+    assignee: str = ""
+    tag: str = ""
+    q: str = ""
+    limit: int = PAGE_DEFAULT
+    before: str = ""
+
+
+class TaskRef(Struct, rename="camel", forbid_unknown_fields=True):
+    id: str
+
+
+class TaskPage(Struct, rename="camel"):
+    items: list[TaskView]
+    next: str | None
+
+
+class ResultView(Struct, rename="camel"):
+    node: str
+    slot: int
+    epoch: int
+    code: int
+    output: str
+    agreed: bool
+    reason: str
+
+
+class TaskResults(Struct, rename="camel"):
+    """`output` is the text of the agreed output when it is short UTF-8 text; its bytes are blob `outputBlob`."""
+
+    task_id: str
+    status: str
+    results: list[ResultView]
+    output_blob: str
+    output: str | None
+    reason: str
+
+
+OUTPUT_SHOWN_BYTES = 64 * 1024
+SCAN_PAGES = 20
+
+
+async def create_task(call: Call, given: TaskNew) -> TaskCreated:
+    """Create a task: one that runs on nodes, or one that somebody will do."""
+    require(len(given.title) <= TITLE_MAX_CHARS, f"a title has at most {TITLE_MAX_CHARS} characters")
+    if given.command is not None or given.executor:
+        return await _run_task(call, given)
+    title = given.title or given.prompt.strip().partition("\n")[0][:TITLE_MAX_CHARS]
+    require(title, "a task needs a title or a prompt, or a command to run")
+    subject = call.new_id()
+    parent = parse_id(given.parent, UUID_BYTES, "parent") if given.parent else b""
+    wishes = [Wish("create", subject, ("task", title, parent))]
+    status = _state(given.status or "queued")
+    fields = {"status": status, "assignee": given.assignee, "priority": given.priority, "prompt": given.prompt}
+    fields |= {"description": given.description, "type": given.type, "quality": given.quality}
+    wishes += [Wish("set", subject, (name, value)) for name, value in fields.items() if value]
+    for name, value in (("context", given.context), ("requirements", given.requirements)):
+        wishes += [Wish("set", subject, (name, value))] if value is not None else []
+    wishes += [Wish("add", subject, ("tags", tag)) for tag in given.tags]
+    written = await call.write(WriteWork(tuple(wishes)))
+    id = await _first_subject(call, written.receipts[0].position)
+    return TaskCreated(id, id, "", status)
+
+
+async def _first_subject(call: Call, position: int) -> str:
+    return (await call.coordinator.feed.read(position - 1, 1))[0].view.subject
+
+
+async def _run_task(call: Call, given: TaskNew) -> TaskCreated:
+    name = given.title or given.type or "task"
+    task: dict[str, Any] = {
+        "name": name,
+        "executor": given.executor or "command",
+        "command": given.command,
+        "input": given.input,
+        "inputBlob": given.input_blob,
+        "files": [{"name": f.name, "blob": f.blob, "text": f.text} for f in given.files],
+        "network": given.network,
+        "isolation": given.isolation,
+        "needs": given.needs,
+        "replicas": given.replicas,
+        "quorum": given.quorum,
+        "validator": given.validator,
+        "timeoutMs": given.timeout_ms,
+        "retries": given.retries,
+    }
+    submitted = await submit_job(call, JobIn(name, [task]))
+    id = next(iter(submitted.tasks.values()))
+    return TaskCreated(id, id, submitted.job_id, "queued")
+
+
+def _state(text: str) -> str:
+    require(text in STATES, f"status {text[:40]!r} is none of {', '.join(STATES)}")
+    return text
+
+
+def find_task(call: Call, id: str) -> TaskView:
+    """A task: its run if it has one, with what the work tree knows of it. Raises 1000."""
+    key = parse_id(id, UUID_BYTES, "task id")
+    run = call.coordinator.store.row("tasks", key)
+    work = call.coordinator.store.row("work", key)
+    if run is None and work is None:
+        raise QuorateError(NOT_FOUND, f"no task {id}")
+    if run is None or work is None:
+        row = run or work
+        assert row is not None
+        return from_json(row.record, TaskView)
+    return _merged(from_json(run.record, TaskView), from_json(work.record, TaskView))
+
+
+def _merged(run: TaskView, work: TaskView) -> TaskView:
+    extra = {"assignee": work.assignee, "tags": work.tags, "fields": work.fields, "parent": work.parent}
+    return TaskView(**{**{name: getattr(run, name) for name in run.__struct_fields__}, **extra})
+
+
+async def get_task(call: Call, given: TaskRef) -> TaskView:
+    """One task: state, attempts, who agreed, and why it ended as it did."""
+    return find_task(call, given.id)
+
+
+async def list_tasks(call: Call, given: TaskQuery) -> TaskPage:
+    """Tasks, newest first, filtered by state, job, assignee, tag or text."""
+    require(1 <= given.limit <= PAGE_MAX, f"limit is 1 to {PAGE_MAX}")
+    state = given.state or given.status
+    require(not state or _state(state), "state")
+    before = int(given.before) if given.before.isdecimal() else 0
+    parent = parse_id(given.job or given.parent, UUID_BYTES, "job") if given.job or given.parent else b""
+    items: list[TaskView] = []
+    for _ in range(SCAN_PAGES):
+        where = RowFilter(parent, (state,) if state else (), given.assignee, before, given.limit)
+        rows = _both(call, where)
+        for order, view in rows:
+            before = order
+            if _fits(view, given):
+                items.append(view)
+            if len(items) == given.limit:
+                return TaskPage(items, str(before))
+        if len(rows) < given.limit:
+            return TaskPage(items, None)
+    return TaskPage(items, str(before))
+
+
+def _both(call: Call, where: RowFilter) -> list[tuple[int, TaskView]]:
+    store = call.coordinator.store
+    runs = {key: row for key, row in store.rows("tasks", where)} if not where.owner else {}
+    works = {key: row for key, row in store.rows("work", where)}
+    merged = [(row.order, from_json(row.record, TaskView)) for key, row in runs.items() if key not in works]
+    for key, row in works.items():
+        view = from_json(row.record, TaskView)
+        if view.kind == "task":
+            merged.append((row.order, find_task(call, key.hex())))
+    merged.sort(key=lambda pair: (-pair[0], pair[1].id))
+    return merged[: where.limit]
+
+
+def _fits(view: TaskView, given: TaskQuery) -> bool:
+    text = given.q.lower()
+    return (not given.tag or given.tag in view.tags) and (
+        not text or text in view.name.lower() or view.id.startswith(text) or text in view.reason.lower()
+    )
+
+
+async def update_task(call: Call, given: TaskChange) -> TaskView:
+    """Change a task's title, assignee, tags, status or fields; what runs on nodes is not changed."""
+    view = find_task(call, given.id)
+    subject = parse_id(given.id, UUID_BYTES, "task id")
+    wishes: list[Wish] = []
+    if call.coordinator.store.row("work", subject) is None:
+        wishes.append(Wish("create", subject, ("task", view.name, b"")))
+    for name in ("title", "description", "assignee", "priority"):
+        value = getattr(given, name)
+        wishes += [] if value is UNSET else [Wish("set", subject, (name, value))]
+    if given.status is not UNSET:
+        require(not view.executor, "the status of a task that runs on nodes is theirs to say", CONFLICT)
+        wishes.append(Wish("set", subject, ("status", _state(given.status))))
+    if given.parent is not UNSET:
+        wishes.append(Wish("move", subject, (parse_id(given.parent, UUID_BYTES, "parent") if given.parent else b"",)))
+    wanted = set(view.tags if given.tags is UNSET else given.tags) | set(given.add_tags)
+    wanted -= set(given.remove_tags)
+    wishes += [Wish("add", subject, ("tags", tag)) for tag in sorted(wanted - set(view.tags))]
+    wishes += [Wish("remove", subject, ("tags", tag)) for tag in sorted(set(view.tags) - wanted)]
+    wishes += [Wish("set", subject, (name, value)) for name, value in given.fields.items()]
+    require(wishes, "nothing to change was given", INVALID)
+    await call.ask(WriteWork(tuple(wishes)))
+    return find_task(call, given.id)
+
+
+async def cancel_task(call: Call, given: TaskRef) -> TaskView:
+    """Cancel a task."""
+    view = find_task(call, given.id)
+    require(view.state not in TERMINAL, f"the task is {view.state} already", CONFLICT)
+    reason = f"cancelled by {call.principal.name}"
+    if view.executor:
+        await call.ask(Cancel(parse_id(view.job, UUID_BYTES), parse_id(view.id, UUID_BYTES), reason))
+    else:
+        subject = parse_id(view.id, UUID_BYTES)
+        await call.ask(WriteWork((Wish("set", subject, ("status", "cancelled")),)))
+    return find_task(call, given.id)
+
+
+async def delete_task(call: Call, given: TaskRef) -> TaskCreated:
+    """Cancel a task and take it out of the tree."""
+    view = find_task(call, given.id)
+    subject = parse_id(view.id, UUID_BYTES)
+    if view.executor and view.state not in TERMINAL:
+        await call.ask(Cancel(parse_id(view.job, UUID_BYTES), subject, f"deleted by {call.principal.name}"))
+    if call.coordinator.store.row("work", subject) is not None:
+        await call.ask(WriteWork((Wish("tombstone", subject, (f"deleted by {call.principal.name}",)),)))
+    return TaskCreated(view.id, view.id, view.job, "cancelled" if view.state not in TERMINAL else view.state)
+
+
+async def task_results(call: Call, given: TaskRef) -> TaskResults:
+    """What each node answered, who agreed, and the agreed output."""
+    view = find_task(call, given.id)
+    output: str | None = None
+    if view.output and view.state == TaskState.COMPLETED:
+        data = await call.blob(bytes.fromhex(view.output), OUTPUT_SHOWN_BYTES + 1)
+        if len(data) <= OUTPUT_SHOWN_BYTES:
+            try:
+                output = data.decode()
+            except UnicodeDecodeError:
+                output = None
+    return TaskResults(view.id, view.state, _answers(view), view.output, output, view.reason)
+
+
+def _answers(view: TaskView) -> list[ResultView]:
+    def of(attempt: AttemptView) -> ResultView:
+        agreed = attempt.node in view.agreed
+        output = view.output if agreed else ""
+        return ResultView(
+            attempt.node, attempt.slot, attempt.epoch, attempt.code or 0, output, agreed, attempt.reason
+        )
+
+    return [of(attempt) for attempt in view.attempts if attempt.code is not None]
+
+
+async def task_receipt(call: Call, given: TaskRef) -> TaskReceipt:
+    """The receipt of a completed task: check it offline with `quorate receipt verify`."""
+    return await receipt_of(call, call.task(given.id))
+
+
+
+OPERATIONS = (
+    Operation("task_create", TaskNew, TaskCreated, "task:create", True, create_task, ("POST", "/tasks"), ("task_create",), "task create", (("POST", "/api/tasks"),), 201),
+    Operation("task_list", TaskQuery, TaskPage, "task:read", True, list_tasks, ("GET", "/tasks"), ("task_list",), "tasks", (("GET", "/api/tasks"),)),
+    Operation("task_get", TaskRef, TaskView, "task:read", True, get_task, ("GET", "/tasks/{id}"), ("task_get",), "task show", (("GET", "/api/tasks/{id}"),)),
+    Operation("task_update", TaskChange, TaskView, "task:update", True, update_task, ("PUT", "/tasks/{id}"), ("task_update",), None, (("PUT", "/api/tasks/{id}"),)),
+    Operation("task_cancel", TaskRef, TaskView, "task:cancel", True, cancel_task, ("DELETE", "/tasks/{id}"), ("task_cancel",), "cancel", (("POST", "/api/v1/tasks/{id}/cancel"),)),
+    Operation("task_delete", TaskRef, TaskCreated, "task:cancel", True, delete_task, ("DELETE", "/api/tasks/{id}"), ("task_delete",), None),
+    Operation("task_results", TaskRef, TaskResults, "task:read", True, task_results, ("GET", "/tasks/{id}/results"), ("task_results",), None),
+    Operation("task_receipt", TaskRef, TaskReceipt, "task:read", True, task_receipt, ("GET", "/tasks/{id}/receipt"), ("task_receipt",), "receipt get"),
+)

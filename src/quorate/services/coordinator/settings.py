@@ -1,0 +1,16 @@
+"""Settings of a coordinator: defaults are in `base/limits.py`."""
+
+from msgspec import Struct
+
+from quorate.base import limits
+
+
+class CoordinatorSettings(Struct, frozen=True):
+    """Times in milliseconds."""
+
+    name: str = "quorate"
+    heartbeat_ms: int = limits.HEARTBEAT_MS
+    lost_ms: int = limits.HEARTBEAT_LOST_MS
+    handshake_ms: int = limits.HANDSHAKE_MS
+    window: int = limits.NODE_SLOTS_MAX
+    snapshot_every: int = limits.SNAPSHOT_EVERY_EVENTS
