@@ -3,10 +3,11 @@
 import pytest
 from msgspec.structs import replace
 
+from quorate.base.codec import pack
 from quorate.base.dice import Dice
 from quorate.base.errors import InvariantBroken, ProtocolError
 from quorate.base.ids import hash_id
-from quorate.base.signing import Ed25519Signer, verify
+from quorate.base.signing import HEAD, Ed25519Signer, verify
 from quorate.model import LogHead, SignedHead
 from quorate.model.link import HeartbeatReply
 from quorate.security import (
@@ -74,12 +75,28 @@ def test_a_head_holds_and_every_change_of_it_does_not(tree: Tree) -> None:
             check_head(bad, verify, AUTHORITY.public)
     with pytest.raises(ProtocolError, match="authority"):
         check_head(head, verify, OTHER.public)
-    with pytest.raises(ProtocolError):
-        check_head(sign_head(REALM, (LogHead(LOG, 1, -1, EMPTY_ROOT),), AUTHORITY), verify, AUTHORITY.public)
-    with pytest.raises(ProtocolError, match="empty"):
-        check_head(sign_head(REALM, (LogHead(LOG, 1, 0, hash_id(b"x")),), AUTHORITY), verify, AUTHORITY.public)
     with pytest.raises(InvariantBroken):
         sign_head(REALM, (first, first), AUTHORITY)
+
+
+@pytest.mark.parametrize(
+    ("realm", "heads"),
+    [
+        (b"short", (LogHead(LOG, 1, 1, hash_id(b"x")),)),
+        (REALM, ()),
+        (REALM, (LogHead(LOG, 1, 1, hash_id(b"x")), LogHead(LOG, 1, 1, hash_id(b"x")))),
+        (REALM, (LogHead(b"z", 1, 1, hash_id(b"x")), LogHead(b"a", 1, 1, hash_id(b"x")))),
+        (REALM, (LogHead(LOG, 1, 1, b"short"),)),
+        (REALM, (LogHead(LOG, 1, -1, hash_id(b"x")),)),
+        (REALM, (LogHead(LOG, -1, 1, hash_id(b"x")),)),
+        (REALM, (LogHead(LOG, 1, 0, hash_id(b"x")),)),
+    ],
+)
+def test_a_malformed_head_is_refused_though_the_authority_signed_it(realm: bytes, heads: tuple[LogHead, ...]) -> None:
+    sig = AUTHORITY.sign(HEAD + pack((realm, heads, AUTHORITY.public)))
+    with pytest.raises(ProtocolError) as caught:
+        check_head(SignedHead(realm, heads, AUTHORITY.public, sig), verify, AUTHORITY.public)
+    assert caught.value.code == 1002
 
 
 def test_a_cosignature_is_for_one_head_by_one_node_and_no_authoritys_signature(tree: Tree) -> None:
@@ -142,6 +159,8 @@ def test_a_fork_is_refused_whatever_proof_comes_with_it_and_shown(tree: Tree, se
         assert caught.value.code == 1006
         assert one.evidence == (trusted, bad.head)
         assert one.last == trusted
+    with pytest.raises(ProtocolError, match="shrank"):
+        one.consider(reply(tree, 0, seen - 1), NODE)
     one.consider(reply(tree, seen, seen + 30), NODE)
 
 
