@@ -89,7 +89,8 @@ def forbidden_rooms(tree: Tree) -> list[str]:
         allowed = MACHINE_MAY_IMPORT if module.name in pure else MAY_IMPORT.get(module.room, frozenset())
         if module.room in MAY_IMPORT and room != module.room and room not in allowed:
             who = "a machine" if module.name in pure else module.room
-            found.append(f"{module.path}:{imported.line}: {who} may not import {room} ({target})")
+            remedy = "; say `from quorate import __version__`" if target == imported.module == PACKAGE else ""
+            found.append(f"{module.path}:{imported.line}: {who} may not import {room} ({target}){remedy}")
     return found
 
 
