@@ -98,7 +98,7 @@ class World:
         """One replica writes by what it has, and applies it at once without a receipt."""
         self.now += 1
         clock = self.dice.choice((0, 1, 1 << 60, self.dice.randrange(1 << 60))) if who == LIAR else self.now
-        subject = self.dice.choice(SUBJECTS)
+        subject = self.dice.choices(SUBJECTS, weights=(6, 3, 1, 1, 1, 1))[0]  # most meet at one node
         body = self._body()
         sent = self.actors[who].write(subject, body, clock, self._deps(who, subject, body))
         self.events.append(sent)
@@ -140,20 +140,20 @@ class World:
         return order
 
     def _body(self) -> Struct:
-        dice, field_ = self.dice, self.dice.choice(FIELDS)
-        throw = dice.randrange(20)
-        if throw < 4:
+        dice, field_ = self.dice, self.dice.choices(FIELDS, weights=(5, 1, 1))[0]
+        throw = dice.randrange(40)
+        if throw < 5:
             parent = dice.choice((b"", *SUBJECTS))
             return bodies.WorkCreated(dice.choice(("task", "project")), f"title {dice.randrange(9)}", parent)
-        if throw < 8:
-            return bodies.WorkSet(field_, pack_json(dice.choice(("queued", "completed", 7, None, ["a"]))))
-        if throw < 11:
-            return bodies.WorkAdded(dice.choice(("tags", "x")), dice.choice(ITEMS))
         if throw < 14:
-            return bodies.WorkRemoved(dice.choice(("tags", "x")), dice.choice(ITEMS))
-        if throw < 15:
+            return bodies.WorkSet(field_, pack_json(dice.choice(("queued", "completed", 7, None, ["a"]))))
+        if throw < 21:
+            return bodies.WorkAdded(dice.choices(("tags", "x"), weights=(4, 1))[0], dice.choice(ITEMS))
+        if throw < 29:
+            return bodies.WorkRemoved(dice.choices(("tags", "x"), weights=(4, 1))[0], dice.choice(ITEMS))
+        if throw < 32:
             return bodies.WorkCounted(field_, dice.randrange(-3, 9))
-        if throw < 19:
+        if throw < 39:
             return bodies.WorkMoved(dice.choice((b"", *SUBJECTS)))
         return bodies.WorkTombstoned("why not")
 
@@ -170,7 +170,7 @@ class World:
         return tuple(dict.fromkeys(chosen))[-8:]
 
 
-def world(seed: int, steps: int = 70) -> World:
+def world(seed: int, steps: int = 110) -> World:
     return World(Dice(seed)).run(steps)
 
 
