@@ -87,7 +87,7 @@ def test_a_head_holds_and_every_change_of_it_does_not(tree: Tree) -> None:
         (REALM, (LogHead(LOG, 1, 1, hash_id(b"x")), LogHead(LOG, 1, 1, hash_id(b"x")))),
         (REALM, (LogHead(b"z", 1, 1, hash_id(b"x")), LogHead(b"a", 1, 1, hash_id(b"x")))),
         (REALM, (LogHead(LOG, 1, 1, b"short"),)),
-        (REALM, (LogHead(LOG, 1, -1, hash_id(b"x")),)),
+        (REALM, (LogHead(LOG, 1, -1, EMPTY_ROOT),)),
         (REALM, (LogHead(LOG, -1, 1, hash_id(b"x")),)),
         (REALM, (LogHead(LOG, 1, 0, hash_id(b"x")),)),
     ],

@@ -2,6 +2,16 @@
 
 from quorate.security.chain import BadEvent, Chain, Chains, open_event, open_head, sign_group, signature_holds
 from quorate.security.grants import GrantRecord, Grants, may_issue, needs, token_hash
+from quorate.security.handshake import (
+    NONCE_BYTES,
+    Frames,
+    check_challenge,
+    check_hello,
+    check_welcome,
+    session_keys,
+    sign_hello,
+    sign_welcome,
+)
 from quorate.security.heads import (
     Witness,
     add_cosignatures,
@@ -16,17 +26,22 @@ from quorate.security.roles import RIGHTS, ROLES
 
 __all__ = [
     "EMPTY_ROOT",
+    "NONCE_BYTES",
     "RIGHTS",
     "ROLES",
     "BadEvent",
     "Chain",
     "Chains",
+    "Frames",
     "GrantRecord",
     "Grants",
     "Tree",
     "Witness",
     "add_cosignatures",
+    "check_challenge",
     "check_head",
+    "check_hello",
+    "check_welcome",
     "cosign",
     "cosigner_holds",
     "may_issue",
@@ -34,8 +49,11 @@ __all__ = [
     "only_log",
     "open_event",
     "open_head",
+    "session_keys",
     "sign_group",
     "sign_head",
+    "sign_hello",
+    "sign_welcome",
     "signature_holds",
     "token_hash",
     "verify_consistency",

@@ -39,7 +39,7 @@ def check_head(head: SignedHead, verify: Verify, authority: bytes) -> None:
     demand(all(one.log < two.log for one, two in pairwise(head.heads)), "head: logs out of order", INVALID)
     for log in head.heads:
         demand(len(log.root) == HASH_BYTES and log.size >= 0 and log.epoch >= 0, "head: malformed log", INVALID)
-        demand(log.size > 0 or log.root == EMPTY_ROOT, "head: an empty log has the empty root", INVALID)
+        demand(log.size != 0 or log.root == EMPTY_ROOT, "head: an empty log has the empty root", INVALID)
     demand(head.signer == authority, "head is signed by someone else than the authority", UNAUTHENTICATED)
     content = _content(head.realm, head.heads, head.signer)
     demand(verify(authority, HEAD + content, head.sig), "head: signature does not hold", UNAUTHENTICATED)
