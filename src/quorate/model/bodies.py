@@ -59,6 +59,7 @@ class JobSubmitted(Struct, frozen=True, array_like=True):
     tasks: tuple[TaskSpec, ...]
     names: tuple[str, ...]
     idem: str = ""
+    owner: str = ""
 
 
 class LeasesGranted(Struct, frozen=True, array_like=True):
