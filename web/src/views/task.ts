@@ -26,7 +26,7 @@ function outcome(attempt: AttemptView): string {
 }
 
 function attemptNodes(attempts: readonly AttemptView[], store: Store): Child[] {
-  if (attempts.length === 0) return [h("p", { class: "sub" }, "Not leased to a node yet.")];
+  if (attempts.length === 0) return [h("p", { class: "sub" }, "No node has had a lease for it.")];
   return [
     h("ol", { class: "attempts" }, ...attempts.slice(-ATTEMPTS_SHOWN).map((attempt) => h(
       "li", { "data-ended": attempt.code === null ? null : attempt.code === 0 ? "well" : "ill" },

@@ -43,7 +43,7 @@ export function mountTiles(store: Store): void {
   const list = byId("tiles", HTMLElement);
   const tiles = TILES.map(([label, read]) => {
     const value = h("span", { class: "value" }, ABSENT);
-    const note = h("span", { class: "note" }, " ");
+    const note = h("span", { class: "note" }, "\u00a0");
     const tile = h("div", { class: "tile" }, h("dt", {}, label), h("dd", {}, value, note));
     list.append(tile);
     return (status: Status, nodes: readonly NodeView[]): void => {
