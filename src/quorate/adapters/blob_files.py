@@ -10,6 +10,7 @@ is removed.
 
 import asyncio
 import os
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -21,12 +22,13 @@ from blake3 import blake3
 from quorate.adapters.private_files import PRIVATE_FILE, disk_error, private_directory, sync_directory
 from quorate.base.errors import DATABASE, NOT_FOUND, TOO_LARGE, QuorateError, invariant, require
 from quorate.base.ids import HASH_BYTES
-from quorate.base.limits import BLOB_MAX_BYTES, BLOB_PART_BYTES, BLOBS_CHECKED_MAX
+from quorate.base.limits import BLOB_MAX_BYTES, BLOB_PART_BYTES, BLOBS_CHECKED_MAX, MS_NS
 from quorate.model import Id
 from quorate.ports import Blobs, Store
 
 T = TypeVar("T")
 _DRAFTS = "drafts"
+_SETTLED_NS = 50 * MS_NS  # a file changed twice within one tick of its clock looks unchanged
 _Stamp = tuple[int, int, int]  # inode, size, time of change: a file as it was when it was hashed
 
 
@@ -89,14 +91,15 @@ class FileBlobs:
         return await self._io(look) if len(id) == HASH_BYTES else None
 
     async def part(self, id: Id, offset: int, limit: int) -> bytes:
-        """At most `limit` bytes (and `BLOB_PART_BYTES`) from `offset`. Raises 1000, 1002, 2000.
+        """At most `limit` bytes from `offset`. Raises 1000, 1002, 2000.
 
         The whole is hashed before the first of its parts is served, and again when the file has changed."""
         require(offset >= 0 and limit >= 0, "offset and limit of a blob's part are not negative")
         known = self._checked.get(id)
-        part, stamp = await self._io(self._read, id, offset, min(limit, BLOB_PART_BYTES), known)
-        self._checked[id] = stamp
-        self._checked.move_to_end(id)
+        part, stamp = await self._io(self._read, id, offset, limit, known)
+        if time.time_ns() - stamp[2] > _SETTLED_NS:
+            self._checked[id] = stamp
+            self._checked.move_to_end(id)
         while len(self._checked) > BLOBS_CHECKED_MAX:
             self._checked.popitem(last=False)
         return part
@@ -228,4 +231,4 @@ class LayeredBlobs:
         if kept is None:
             return await self._files.part(id, offset, limit)
         require(offset >= 0 and limit >= 0, "offset and limit of a blob's part are not negative")
-        return kept[offset : offset + min(limit, BLOB_PART_BYTES)]
+        return kept[offset : offset + limit]

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from quorate.adapters.private_files import PRIVATE_FILE, sync_directory
 from quorate.adapters.sqlite.failures import reporting
-from quorate.base.errors import CONFLICT, QuorateError
+from quorate.base.errors import CONFLICT, DATABASE, QuorateError, require
 from quorate.base.limits import READ_BATCH_BYTES, READ_BATCH_EVENTS
 from quorate.model import Sealed
 
@@ -29,6 +29,7 @@ class Scanner:
     def __init__(self, db: sqlite3.Connection) -> None:
         self._db = db
         self._thread = ThreadPoolExecutor(1, "quorate-scanner")
+        self._closed = False
 
     async def events(self, after: int, limit: int) -> AsyncIterator[tuple[int, Sealed]]:
         """Events after a position, in order, at most `limit`; those committed when their batch is read."""
@@ -52,9 +53,12 @@ class Scanner:
 
     async def close(self) -> None:
         await self._run(self._db.close)
+        self._closed = True
         self._thread.shutdown(wait=True)
 
     async def _run(self, read: Callable[..., T], *arguments: object) -> T:
+        require(not self._closed, "the store is closed", DATABASE)
+
         def guarded() -> T:
             with reporting("cannot read the store"):
                 return read(*arguments)

@@ -188,9 +188,11 @@ class SqliteStore:
             return
         self._closed = True
         self._reader.close()
-        await self._scanner.close()
-        await self._writer.close()
-        self._lock.release()
+        try:
+            await self._scanner.close()
+            await self._writer.close()
+        finally:
+            self._lock.release()
 
     def _read(self, read: Callable[[sqlite3.Connection], T]) -> T:
         with reporting("cannot read the store"):

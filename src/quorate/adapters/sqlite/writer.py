@@ -36,6 +36,7 @@ class Writer:
 
     async def run(self, write: Callable[[sqlite3.Connection], T]) -> T:
         """Run `write` in a transaction of its own, in the order of the calls. Raises what it raises, 2000."""
+        self._refuse_if_broken()
         return await asyncio.get_running_loop().run_in_executor(self._thread, self._transact, write)
 
     def wrote(self, pages: int) -> None:
@@ -43,7 +44,7 @@ class Writer:
 
         The checkpoint follows the answer instead of delaying it."""
         self._log_pages += PAGES_A_COMMIT + pages
-        if self._log_pages >= CHECKPOINT_PAGES:
+        if self._log_pages >= CHECKPOINT_PAGES and self.broken is None:
             self._log_pages = 0
             self._thread.submit(self._checkpoint)
 
@@ -52,9 +53,12 @@ class Writer:
         await asyncio.get_running_loop().run_in_executor(self._thread, self._end)
         self._thread.shutdown(wait=True)
 
-    def _transact(self, write: Callable[[sqlite3.Connection], T]) -> T:
+    def _refuse_if_broken(self) -> None:
         if self.broken is not None:
             raise QuorateError(DATABASE, f"nothing is written any more: {self.broken.message}", self.broken.hint)
+
+    def _transact(self, write: Callable[[sqlite3.Connection], T]) -> T:
+        self._refuse_if_broken()
         started = perf_counter()
         try:
             self._db.execute("BEGIN IMMEDIATE")
