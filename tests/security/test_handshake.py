@@ -18,6 +18,7 @@ from quorate.security import (
     check_challenge,
     check_hello,
     check_welcome,
+    session_frames,
     session_keys,
     sign_hello,
     sign_welcome,
@@ -34,12 +35,13 @@ def challenge(secret: bytes = b"c" * 32) -> Challenge:
 
 
 def hello(to: Challenge, secret: bytes = b"n" * 32, **more: Any) -> Hello:
-    fields: dict[str, Any] = {"join": "token", "name": "n1", "capabilities": ("cpu", "sandbox"), "slots": 4}
-    return sign_hello(to, NODE, b"2" * 32, exchange_public(secret), **{**fields, "running": (LEASE,), **more})
+    key = exchange_public(secret)
+    draft = Hello(PROTOCOL_VERSION, NODE.public, b"2" * 32, key, "token", "n1", ("cpu", "sandbox"), 4, (LEASE,), b"")
+    return sign_hello(to, replace(draft, **more), NODE)
 
 
 def welcome(to: Challenge, answer: Hello) -> Welcome:
-    return sign_welcome(to, answer, AUTHORITY, session=7, heartbeat_ms=1000, window=16, grant=b"g" * 32)
+    return sign_welcome(to, answer, Welcome(7, 1000, 16, b"g" * 32, b""), AUTHORITY)
 
 
 def test_both_sides_prove_their_keys_and_share_two() -> None:
@@ -52,6 +54,16 @@ def test_both_sides_prove_their_keys_and_share_two() -> None:
     there = session_keys(exchange(b"n" * 32, asked.exchange), asked.nonce, answer.nonce)
     assert here == there
     assert len({*here, bytes(32)}) == 3
+    coordinator = session_frames(b"c" * 32, asked, answer, initiator=False)
+    node = session_frames(b"n" * 32, asked, answer, initiator=True)
+    assert node.open(coordinator.seal(3, b"down", NOW)).payload == b"down"
+    assert coordinator.open(node.seal(3, b"up", NOW)).payload == b"up"
+    assert Frames(*here).seal(3, b"x", NOW) == session_frames(b"c" * 32, asked, answer, initiator=False).seal(
+        3, b"x", NOW
+    )
+    eve = session_frames(b"e" * 32, asked, answer, initiator=True)
+    with pytest.raises(ProtocolError):
+        eve.open(coordinator.seal(3, b"down", NOW))
 
 
 OTHER_CHALLENGES: dict[str, Any] = {
@@ -112,7 +124,9 @@ def test_a_welcome_fits_one_hello_and_every_field_is_signed() -> None:
     with pytest.raises(ProtocolError):
         check_welcome(asked, answer, replace(reply, sig=answer.sig), verify)
     with pytest.raises(InvariantBroken):
-        sign_welcome(asked, answer, NODE, session=7, heartbeat_ms=1000, window=16, grant=b"g" * 32)
+        sign_welcome(asked, answer, reply, NODE)
+    with pytest.raises(InvariantBroken):
+        sign_hello(asked, answer, MALLORY)
 
 
 def test_whoever_stands_between_two_ends_and_swaps_the_keys_is_found_out() -> None:
@@ -164,9 +178,8 @@ def test_a_hello_beyond_a_limit_is_refused_though_it_is_signed(bad: dict[str, An
 def test_a_hello_with_short_nonces_is_refused_though_it_is_signed() -> None:
     asked = challenge()
     for nonce, key in ((b"2", b"e" * 32), (b"2" * 32, b"e")):
-        answer = sign_hello(asked, NODE, nonce, key, join="", name="n", capabilities=(), slots=1)
         with pytest.raises(ProtocolError, match="nonce"):
-            check_hello(asked, answer, verify)
+            check_hello(asked, hello(asked, nonce=nonce, exchange=key), verify)
     old = replace(hello(asked), protocol=PROTOCOL_VERSION + 1)
     with pytest.raises(ProtocolError) as caught:
         check_hello(asked, old, verify)

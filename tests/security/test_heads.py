@@ -18,6 +18,7 @@ from quorate.security import (
     check_head,
     cosign,
     cosigner_holds,
+    head_holds,
     sign_head,
 )
 
@@ -54,6 +55,8 @@ def tree() -> Tree:
 def test_a_head_holds_and_every_change_of_it_does_not(tree: Tree) -> None:
     head = sign_head(REALM, (LogHead(b"z", 1, 9, tree.root_at(9)), LogHead(b"a", 2, 5, tree.root_at(5))), AUTHORITY)
     check_head(head, verify, AUTHORITY.public)
+    assert head_holds(head, AUTHORITY.public, verify)
+    assert not head_holds(head, OTHER.public, verify)
     assert [log.log for log in head.heads] == [b"a", b"z"]
     first, second = head.heads
     for bad in (

@@ -22,11 +22,10 @@ from quorate.base.limits import (
     NODE_CAPABILITIES_MAX,
     NODE_SLOTS_MAX,
 )
-from quorate.base.signing import HELLO, KEY_BYTES, WELCOME, Signer, Verify
+from quorate.base.signing import HELLO, KEY_BYTES, WELCOME, Signer, Verify, exchange
 from quorate.model.envelope import Envelope, MessageType
 from quorate.model.events import Id
 from quorate.model.link import PROTOCOL_VERSION, Challenge, Hello, Welcome
-from quorate.model.tasks import Lease
 from quorate.security.grants import token_hash
 
 NONCE_BYTES = 32
@@ -56,21 +55,10 @@ def check_challenge(challenge: Challenge, realm: bytes = b"", authority: bytes =
     demand(not authority or challenge.authority == authority, "the coordinator is another one", UNAUTHENTICATED)
 
 
-def sign_hello(
-    challenge: Challenge,
-    signer: Signer,
-    nonce: bytes,
-    exchange: bytes,
-    *,
-    join: str,
-    name: str,
-    capabilities: tuple[str, ...],
-    slots: int,
-    running: tuple[Lease, ...] = (),
-) -> Hello:
-    """Node: the signed answer to a challenge. `exchange` is the public half of its ephemeral key."""
-    hello = Hello(PROTOCOL_VERSION, signer.public, nonce, exchange, join, name, capabilities, slots, running, b"")
-    return replace(hello, sig=signer.sign(_hello_message(challenge, hello)))
+def sign_hello(challenge: Challenge, draft: Hello, signer: Signer) -> Hello:
+    """Node: the answer to a challenge, signed. `exchange` in it is the public half of an ephemeral key."""
+    invariant(draft.node == signer.public, "a node says hello under its own key")
+    return replace(draft, sig=signer.sign(_hello_message(challenge, draft)))
 
 
 def check_hello(challenge: Challenge, hello: Hello, verify: Verify) -> None:
@@ -89,13 +77,10 @@ def check_hello(challenge: Challenge, hello: Hello, verify: Verify) -> None:
     )
 
 
-def sign_welcome(
-    challenge: Challenge, hello: Hello, signer: Signer, *, session: int, heartbeat_ms: int, window: int, grant: Id
-) -> Welcome:
-    """Coordinator: the signed answer to a hello that it has checked."""
+def sign_welcome(challenge: Challenge, hello: Hello, draft: Welcome, signer: Signer) -> Welcome:
+    """Coordinator: the answer to a hello that it has checked, signed."""
     invariant(signer.public == challenge.authority, "the authority of the challenge signs the welcome")
-    welcome = Welcome(session, heartbeat_ms, window, grant, b"")
-    return replace(welcome, sig=signer.sign(_welcome_message(challenge, hello, welcome)))
+    return replace(draft, sig=signer.sign(_welcome_message(challenge, hello, draft)))
 
 
 def check_welcome(challenge: Challenge, hello: Hello, welcome: Welcome, verify: Verify) -> None:
@@ -142,3 +127,10 @@ class Frames:
         demand(opened.msg_id == expected, f"message {opened.msg_id} where {expected} was expected")
         self.received = opened.msg_id
         return opened
+
+
+def session_frames(secret: bytes, challenge: Challenge, hello: Hello, *, initiator: bool) -> Frames:
+    """The keyed frames of a link, from one's own ephemeral secret. The node is the initiator. Raises 1003."""
+    peer = challenge.exchange if initiator else hello.exchange
+    down, up = session_keys(exchange(secret, peer), challenge.nonce, hello.nonce)
+    return Frames(up, down) if initiator else Frames(down, up)

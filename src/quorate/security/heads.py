@@ -45,6 +45,15 @@ def check_head(head: SignedHead, verify: Verify, authority: bytes) -> None:
     demand(verify(authority, HEAD + content, head.sig), "head: signature does not hold", UNAUTHENTICATED)
 
 
+def head_holds(head: SignedHead, authority: bytes, verify: Verify) -> bool:
+    """`check_head` as a question."""
+    try:
+        check_head(head, verify, authority)
+    except ProtocolError:
+        return False
+    return True
+
+
 def cosign(head: SignedHead, signer: Signer) -> bytes:
     """A node's signature of the same head, for whoever has checked it (see `Witness`)."""
     return signer.sign(COSIGN + _content(head.realm, head.heads, head.signer))
