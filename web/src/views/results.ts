@@ -61,7 +61,7 @@ export function resultNodes({ task, results }: Answers, store: Store, output: Ou
   const groups = grouped(results, settled);
   const agreed = groups.find((group) => group.verdict === "agreed");
   return groups.map((group) => {
-    const title = `Output ${shortId(group.output)}, ${WORDS[group.verdict].toLowerCase()} by ${plural(group.results.length, "node")}`;
+    const title = `Output ${shortId(group.output)}: ${plural(group.results.length, "node")} ${WORDS[group.verdict].toLowerCase()}`;
     const reference = group.verdict === "differed" ? (agreed?.output ?? "") : "";
     const view = (): void => void output.show(title, group.output, reference);
     const kept = group.code === 0 && group.output !== "";
