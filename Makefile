@@ -63,7 +63,7 @@ changelog: setup ## turn changelog.d/ into a section of CHANGELOG.md (VERSION=..
 	$(BIN)/python docs/changelog.py $(VERSION)
 
 constraints: setup ## pin what is installed now
-	@{ sed '/^[^#]/,$$d' constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | grep -v ' @ ' | LC_ALL=C sort -f; } > constraints.new
+	@{ sed '/^[^#]/,$$d' constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | grep -v ' @ '; } > constraints.new
 	@mv constraints.new constraints.txt
 	@git --no-pager diff --stat -- constraints.txt
 
