@@ -24,7 +24,6 @@ from quorate.base.limits import (
 )
 from quorate.base.signing import HELLO, KEY_BYTES, WELCOME, Signer, Verify, exchange
 from quorate.model.envelope import Envelope, MessageType
-from quorate.model.events import Id
 from quorate.model.link import PROTOCOL_VERSION, Challenge, Hello, Welcome
 from quorate.security.grants import token_hash
 
