@@ -38,7 +38,7 @@ def test_a_plan_is_a_function_of_its_seed_and_every_fault_ends(profile: str) -> 
 def test_profiles_inject_what_they_are_called() -> None:
     kinds = {profile: {a.kind for seed in range(40) for a in draw(seed, profile).actions} for profile in PROFILES}
     assert kinds["none"] == kinds["liar"] == set()
-    assert kinds["crash_node"] == {"kill", "start"}
+    assert kinds["crash_node"] == {"kill", "drain", "start"}
     assert {a.target for seed in range(40) for a in draw(seed, "crash_coordinator").actions} == {COORDINATOR}
     assert {"cut", "refuse", "accept", "tamper"} == kinds["lose_links"]
     assert {a.extra for seed in range(40) for a in draw(seed, "torn_write").actions if a.kind == "kill"} == {"torn"}

@@ -9,7 +9,7 @@ opened again. D4 one writer: an older epoch, or a wrong `expect`, is refused.
 
 import asyncio
 import struct
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 
 from quorate.base.codec import pack, unpack
@@ -74,7 +74,7 @@ class SimDisk:
         self.injected: dict[str, int] = {}
         self.tables = Tables()
         self.blobs: dict[Id, bytes] = {}
-        self.group_events: list[int] = []
+        self.on_save: Callable[[str, bytes], None] = lambda key, record: None
         self.turn = asyncio.Lock()
         self._log = bytearray()
         self._synced = 0
@@ -88,7 +88,9 @@ class SimDisk:
         """The sync returned: the group is durable and readable."""
         self._synced = len(self._log)
         self.tables.apply(group)
-        self.group_events.append(len(group.events))
+        self.trace.note(bytes(self._log[-_RECORD.size :]))
+        for save in group.saves:
+            self.on_save(save.key, save.record)
 
     def recover(self, torn: bool = False) -> None:
         """After a crash: what was not synced is there, gone or torn, as the dice say; whole groups stay."""
@@ -155,8 +157,11 @@ class SimStore:
     async def commit(self, group: Group, epoch: int, expect: int) -> int:
         async with self._disk.turn:
             tables = self._usable().tables
-            require(epoch == tables.epoch, f"epoch {epoch}: epoch {tables.epoch} has opened the log", CONFLICT)
+            require(epoch == tables.epoch > 0, f"epoch {epoch}: epoch {tables.epoch} has opened the log", CONFLICT)
             require(expect == len(tables.events), f"{expect} expected, the log has {len(tables.events)}", CONFLICT)
+            ids = [hash_id(event.head) for event in group.events]
+            fresh = len(set(ids)) == len(ids) and tables.positions.keys().isdisjoint(ids)
+            require(fresh, "an event is in the log already", CONFLICT)
             await self._write(group)
             return len(self._disk.tables.events)
 

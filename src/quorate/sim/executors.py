@@ -7,6 +7,7 @@ outputs of its dependencies.
 import asyncio
 from collections.abc import Callable
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 from blake3 import blake3
@@ -15,11 +16,14 @@ from quorate.base.codec import pack
 from quorate.base.dice import Dice
 from quorate.base.errors import EXECUTION
 from quorate.base.ids import hash_id
+from quorate.base.limits import INLINE_MAX_BYTES
 from quorate.model import Id, Lease, Result, TaskSpec
 from quorate.ports import Box
 
 EXECUTOR = "virtual"
 USAGE = (1, 1, 1, 1)
+LARGE_FROM = 250
+LARGE_BYTES = INLINE_MAX_BYTES + 1_000
 
 
 class Conduct(StrEnum):
@@ -49,8 +53,9 @@ LIARS = (
 
 
 def expected(input: bytes, deps: tuple[Id, ...]) -> bytes:
-    """The right output: as long as the input says in its first byte, in units of 8 bytes, and more than nothing."""
-    size = 8 * (1 + (input[0] if input else 0))
+    """The right output. The input's first byte says how long: in units of 8 bytes, or too long to travel inline."""
+    first = input[0] if input else 0
+    size = LARGE_BYTES if first >= LARGE_FROM else 8 * (1 + first)
     return blake3(pack((input, deps)), derive_key_context="quorate sim output 1").digest(length=size)
 
 
@@ -64,13 +69,20 @@ class VirtualExecutor:
     name = EXECUTOR
     deterministic = True
 
-    def __init__(self, conduct: Conduct, dice: Dice, task_ms: float, others: Callable[[], list[bytes]]) -> None:
+    def __init__(
+        self,
+        conduct: Conduct,
+        dice: Dice,
+        task_ms: float,
+        others: Callable[[], list[bytes]],
+        on_lie: Callable[[], None],
+    ) -> None:
         self.conduct = conduct
         self._dice = dice
         self._task_ms = task_ms
         self._others = others
+        self._on_lie = on_lie
         self.running = 0
-        self.lies = 0
 
     def capabilities(self) -> tuple[str, ...]:
         return ("virtual",)
@@ -96,7 +108,7 @@ class VirtualExecutor:
         if self.conduct is Conduct.RAISING and self._dice.chance(0.2):
             raise OSError("the executor broke")
         if self.conduct in LIARS and self._dice.chance(0.7):
-            self.lies += 1
+            self._on_lie()
             return self._lie(right, lease, box)
         return box.result(0, right, USAGE)
 
@@ -107,9 +119,15 @@ class VirtualExecutor:
             return box.result(EXECUTION, b"", USAGE, "it just does not work")
         result = box.result(0, right[::-1] + b"!", USAGE)
         if self.conduct is Conduct.FORGED:
-            return msgspec.structs.replace(result, sig=self._dice.randbytes(64))
+            return _resigned(box, msgspec.structs.replace(result, sig=self._dice.randbytes(64)))
         if self.conduct is Conduct.IMPERSONATING:
-            return msgspec.structs.replace(result, node=self._dice.choice(self._others()))
+            return _resigned(box, msgspec.structs.replace(result, node=self._dice.choice(self._others())))
         if self.conduct is Conduct.STALE:
-            return msgspec.structs.replace(result, epoch=lease.epoch + self._dice.choice((-1, 1)))
+            return _resigned(box, msgspec.structs.replace(result, epoch=lease.epoch + self._dice.choice((-1, 1))))
         return result
+
+
+def _resigned(box: Any, result: Result) -> Result:
+    """Have the node send `result` in place of what its box signed: a node that was tampered with."""
+    box.answer = msgspec.structs.replace(box.answer, result=result)
+    return result

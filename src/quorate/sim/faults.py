@@ -123,7 +123,13 @@ def _nothing(draft: _Draft) -> None:
 
 def _crash_node(draft: _Draft) -> None:
     for _ in range(draft.dice.randint(1, 4)):
-        draft.crash(draft.dice.choice(draft.nodes))
+        node = draft.dice.choice(draft.nodes)
+        if draft.dice.chance(0.7):
+            draft.crash(node)
+        else:
+            at = draft.when()
+            draft.add(at, "drain", node, amount=draft.dice.choice((50, 500, 5_000)))
+            draft.add(draft.until(at, 4_000), "start", node)
 
 
 def _crash_coordinator(draft: _Draft) -> None:
@@ -173,7 +179,7 @@ def _torn_write(draft: _Draft) -> None:
 
 def _fsync_fail(draft: _Draft) -> None:
     for _ in range(draft.dice.randint(1, 3)):
-        draft.add(draft.when(), "fsync_fail", COORDINATOR)
+        draft.add(draft.when(), "fsync_fail", draft.dice.choice((COORDINATOR, COORDINATOR, *draft.nodes[:1])))
 
 
 def _liar(draft: _Draft) -> None:

@@ -98,6 +98,7 @@ class SimWire:
     def deliver(self, link: "_Link", frame: bytes) -> None:
         """A frame of a link that this side has not given up (N2)."""
         if link.id in self._links:
+            self._network.trace.note(frame)
             self._accept(link.id, frame_envelope(frame))
 
     def _accept(self, peer: bytes, message: Envelope) -> None:

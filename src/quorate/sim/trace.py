@@ -27,6 +27,10 @@ class Trace:
         self._hash.update(line.encode() + b"\n")
         self.count += 1
 
+    def note(self, data: bytes) -> None:
+        """Something too frequent for a line: it counts for the digest."""
+        self._hash.update(data)
+
     def digest(self) -> str:
         return str(self._hash.hexdigest())
 
