@@ -9,13 +9,13 @@ const SILENCE_MAX_MS = 45_000; // heartbeats come far more often; without them t
 const RETRY_BASE_MS = 500;
 const RETRY_CAP_MS = 10_000;
 
-export interface Frame {
+interface Frame {
   id: string;
   data: string;
 }
 
 /** Splits text into frames, however the chunks fall. Comments (heartbeats) give none. */
-export class SseParser {
+class SseParser {
   #rest = "";
   #id = "";
   #data: string[] = [];
@@ -49,7 +49,7 @@ function readEvent(frame: Frame): EventView {
   return { ...event, body: `${frame.data.length} characters, not kept in this page` };
 }
 
-export interface Follower {
+interface Follower {
   onEvent(event: EventView): void;
   onConnected(): void;
   onLost(error: unknown): void;

@@ -8,6 +8,7 @@ import type { Store } from "../store";
 import { themeChanged } from "../theme";
 
 const WINDOW_S = 120;
+const GAP_S = 5;
 const HEIGHT_PX = 156;
 const TICKS_S = [90, 60, 30, 0];
 
@@ -90,12 +91,14 @@ function mountChart(plan: Plan, store: Store): void {
   };
   const plot = new uPlot(options(plan, canvas, colours, hover), data as uPlot.AlignedData, canvas);
   new ResizeObserver(() => plot.setSize({ width: canvas.clientWidth, height: HEIGHT_PX })).observe(canvas);
-  themeChanged.watch(() => plot.redraw(false));
+  themeChanged.watch(() => plot.redraw());
 
   let before: Status | null = null;
   store.status.watch((status) => {
     if (!status) return;
     const now = Date.now() / 1_000;
+    // What was not asked for (a hidden page, a lost link) is a gap, not a straight line.
+    if (now - (data[0]?.at(-1) ?? now) > GAP_S) data.forEach((column, i) => column.push(i === 0 ? now - GAP_S / 2 : null));
     data[0]?.push(now);
     plan.lines.forEach((line, i) => data[i + 1]?.push(line.read(status, before)));
     before = status;

@@ -28,7 +28,7 @@ function decode({ data, truncated }: Bytes): Content {
 }
 
 /** Where two texts part and where they meet again: `[start, end)` of `text`. */
-export function difference(text: string, other: string): [start: number, end: number] {
+function difference(text: string, other: string): [start: number, end: number] {
   const shortest = Math.min(text.length, other.length);
   let start = 0;
   while (start < shortest && text[start] === other[start]) start++;

@@ -26,7 +26,7 @@ function verdictOf(result: ResultView, settled: boolean): Verdict {
   return settled ? "differed" : "waiting";
 }
 
-export function grouped(results: readonly ResultView[], settled: boolean): Group[] {
+function grouped(results: readonly ResultView[], settled: boolean): Group[] {
   const groups = new Map<string, Group>();
   for (const result of results) {
     const verdict = verdictOf(result, settled);
