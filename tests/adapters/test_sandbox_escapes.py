@@ -95,7 +95,9 @@ def test_files_of_the_host_cannot_be_read(sandbox: Sandbox, inputs: Path, tmp_pa
         "/proc/1/cwd/beside",
     ]
     found = attempts(sandbox, inputs, f"print(json.dumps([attempt(lambda: str(os.stat(p))) for p in {wanted}]))")
-    assert dict(zip(wanted, found, strict=True)) == dict.fromkeys(wanted, "ENOENT")
+    # The first process of the sandbox may be another user's, and then its folder is shut as well.
+    expected = {path: ("ENOENT", "EACCES") if path.startswith("/proc/1/") else ("ENOENT",) for path in wanted}
+    assert [path for path, error in zip(wanted, found, strict=True) if error not in expected[path]] == []
     listed = attempts(sandbox, inputs, "print(json.dumps(os.listdir('in')))")
     assert listed == ["given"]
 
@@ -153,7 +155,8 @@ print(json.dumps({{
     assert found["seen"][0] == 1 and len(found["seen"]) == 2
     assert sorted(found["names"]) == ["python3", "sh"]
     assert found["signal"] == "ESRCH"
-    assert found["own init"] == "done"  # allowed, and without effect: this answer could be written afterwards
+    # Where it is allowed it is without effect: this answer could still be written.
+    assert found["own init"] in ("EPERM", "done")
 
 
 @escape("proc")
@@ -388,41 +391,44 @@ def test_the_task_has_no_rights(sandbox: Sandbox, inputs: Path) -> None:
         inputs,
         """
 import glob
-status = [open(path).read() for path in glob.glob("/proc/[0-9]*/status")]
-fields = [dict(line.split(":\\t", 1) for line in text.splitlines() if ":\\t" in line) for text in status]
+def fields(path):
+    return dict(line.split(":\\t", 1) for line in open(path).read().splitlines() if ":\\t" in line)
+def rights(one):
+    return sorted({one[kind] for kind in ("CapInh", "CapPrm", "CapEff", "CapAmb")})
+first, own = fields("/proc/1/status"), fields("/proc/self/status")
 print(json.dumps({
-    "caps": sorted({one[kind] for one in fields for kind in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}),
-    "nnp": sorted({one["NoNewPrivs"] for one in fields}),
-    "filtered": sorted({one["Seccomp"] for one in fields}),
+    "own": rights(own) + [own["CapBnd"]],
+    "first": rights(first),
+    "nnp": [first["NoNewPrivs"], own["NoNewPrivs"]],
+    "filtered": [first["Seccomp"], own["Seccomp"]],
     "groups": os.getgroups(),
     "root": attempt(lambda: os.setuid(0)) if os.getuid() else "EPERM",
-    "uids": sorted({one["Uid"] for one in fields}),
+    "uids": own["Uid"].split(),
+    "into the first": attempt(lambda: open("/proc/1/mem").close()),
 }))""",
     )
-    assert found["caps"] == ["0000000000000000"]
-    assert found["nnp"] == ["1"] and found["filtered"] == ["2"]
+    nothing = "0000000000000000"
+    assert found["own"] == [nothing, nothing]
+    assert found["nnp"] == ["1", "1"] and found["filtered"] == ["2", "2"]
     assert found["root"] in ("EPERM", "EINVAL")
     host = sandbox.findings.host
     if host is not None and host.setpriv:
-        assert found["groups"] == []
-        assert not any(uid == "0" for uids in found["uids"] for uid in uids.split())
+        assert found["groups"] == [] and "0" not in found["uids"]
+        assert found["into the first"] == "EACCES"
+        # It has what it takes to become a task, and nothing to do with it but wait.
+        assert found["first"] == [f"{1 << 6 | 1 << 7 | 1 << 8:016x}"]
+    else:
+        assert found["first"] == [nothing]
 
 
 @escape("user")
 def test_variables_of_the_task_reach_no_program_that_still_has_rights(sandbox: Sandbox, inputs: Path) -> None:
     """A library named by the task is loaded by its own program alone, not by those that take the rights away."""
-    outcome = run(
-        sandbox,
-        inputs,
-        "sh",
-        "-c",
-        "tr '\\0' '\\n' </proc/1/environ",
-        environment={"LD_PRELOAD": "/work/in/evil.so", "BASH_ENV": "/work/in/evil"},
-    )
+    given = {"LD_PRELOAD": "/work/in/evil.so", "BASH_ENV": "/work/in/evil", "ENV": "/work/in/evil"}
+    outcome = run(sandbox, inputs, "true", environment=given)
     assert outcome.status == 0
-    assert "evil" not in outcome.stdout.decode()
-    # ld.so of `sh` and of `tr`, which are the task's: it complains there, and nowhere before.
-    assert outcome.stderr.decode().count("evil.so") == 2
+    # The loader of `true` complains; shells and `setpriv` before it would have complained too.
+    assert outcome.stderr.decode().count("evil") == 1
 
 
 CALLS = {
@@ -542,7 +548,7 @@ print(json.dumps([open_fds[str(os.getpid())], sys.stdin.read(), open_fds]))""",
 @escape("processes")
 def test_daemons_do_not_outlive_the_task(sandbox: Sandbox, inputs: Path) -> None:
     mark = f"7777.{os.getpid()}"
-    daemon = f"setsid sh -c 'setsid sleep {mark} >/dev/null 2>&1 </dev/null & exit' & wait; sleep 0; pidof sleep"
-    outcome = run(sandbox, inputs, "sh", "-c", daemon)
+    daemon = f"(setsid sh -c 'setsid sleep {mark} >/dev/null 2>&1 </dev/null &' &)"
+    outcome = run(sandbox, inputs, "sh", "-c", f"{daemon}; until pidof sleep; do :; done")
     assert outcome.stdout.strip().isdigit(), "it was there while the task ran"
     assert running(mark) == []

@@ -66,7 +66,7 @@ class Row:
 def _user(host: Host, launch: Launch) -> Iterable[str]:
     yield from ("--cap-drop", "ALL")
     if host.setpriv:
-        # Only to become nobody: `setpriv` uses them up, see `privilege_drop`.
+        # Only to become nobody: `setpriv` uses them up, see `_privilege_drop`.
         for right in ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"):
             yield from ("--cap-add", right)
     else:
@@ -173,28 +173,31 @@ def clean_environment(prefixes: Iterable[str], home: str = WORK) -> dict[str, st
 
 
 def confined(host: Host, launch: Launch, hard: Mapping[str, int]) -> list[str]:
-    """The whole command line in the sandbox. `hard`: see `limited`."""
-    policy = (argument for row in POLICY for argument in row.arguments(host, launch))
-    return [host.bwrap, *policy, "--", *privilege_drop(host, launch.user), *limited(launch, hard, fork=True)]
+    """The whole command line in the sandbox. `hard`: see `limited`.
 
-
-def privilege_drop(host: Host, user: int) -> Sequence[str]:
-    """As root: become a user that owns nothing, give up every capability, and still die with bubblewrap.
-
-    Changing the user clears the signal that a process gets when its parent dies; `--pdeathsig` sets it again.
+    The first process inside is a shell that only waits: it adopts and reaps, and its end is the end of all. It stays
+    the user that bubblewrap is, else bubblewrap, which has given up its rights too, could not take it along when the
+    node is killed.
     """
+    policy = (argument for row in POLICY for argument in row.arguments(host, launch))
+    first = ("/bin/sh", "-c", '"$@"; exit $?', "first")
+    return [host.bwrap, *policy, "--", *first, *_privilege_drop(host, launch), *limited(launch, hard, counted=True)]
+
+
+def _privilege_drop(host: Host, launch: Launch) -> Sequence[str]:
+    """As root: become a user that owns nothing, and give up every capability."""
     if not host.setpriv:
         return ()
-    ids = ("--reuid", str(user), "--regid", str(user), "--clear-groups")
-    return (host.setpriv, *ids, "--inh-caps=-all", "--bounding-set=-all", "--pdeathsig", "KILL", "--")
+    user = str(launch.user)
+    ids = ("--reuid", user, "--regid", user, "--clear-groups")
+    return (host.setpriv, *ids, "--inh-caps=-all", "--bounding-set=-all", "--")
 
 
-def limited(launch: Launch, hard: Mapping[str, int], fork: bool) -> list[str]:
-    """A shell that sets the limits and the task's own environment, then runs it.
+def limited(launch: Launch, hard: Mapping[str, int], counted: bool) -> list[str]:
+    """A shell that sets the limits and the task's own environment, then becomes the task.
 
-    `fork`: the shell stays, as the first process of the sandbox: it reaps, and its end is the end of all. Processes are
-    limited then too; outside a sandbox the count would be of everything that the node's user runs. `hard`: limits that
-    this process is under by its letter of `ulimit`; one cannot ask for more.
+    `counted`: processes are limited too; not so bare, where everything that the node's user runs would be counted.
+    `hard`: limits that this process is itself under, by their letter of `ulimit`: one cannot ask for more.
     """
     bounds = launch.bounds
     wanted = {
@@ -208,10 +211,9 @@ def limited(launch: Launch, hard: Mapping[str, int], fork: bool) -> list[str]:
     steps = ["set -e", *(f"ulimit -{letter} {value}" for letter, value in within.items())]
     # The soft limit says why (SIGXCPU), the hard one a second later does not ask.
     steps += [f"ulimit -t {cpu + 1}", f"ulimit -S -t {cpu}"]
-    if fork:
+    if counted:
         # dash says p, other shells u.
         steps.append(f"ulimit -p {limits.SANDBOX_PROCESSES} 2>/dev/null || ulimit -u {limits.SANDBOX_PROCESSES}")
-    steps.append('while [ "$1" != -- ]; do export "$1"; shift; done; shift')
-    steps.append('(exec "$@"); exit $?' if fork else 'exec "$@"')
+    steps += ['while [ "$1" != -- ]; do export "$1"; shift; done', "shift", 'exec "$@"']
     pairs = (f"{name}={value}" for name, value in sorted(launch.environment.items()))
-    return ["/bin/sh", "-c", "; ".join(steps), "sandbox", *pairs, "--", *launch.argv]
+    return ["/bin/sh", "-c", "; ".join(steps), "task", *pairs, "--", *launch.argv]

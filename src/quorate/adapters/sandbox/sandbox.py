@@ -83,7 +83,7 @@ class Sandbox:
         if host is None:
             home = inputs.parent
             clean = clean_environment(python_prefixes(), str(home))
-            bare = limited(launch, self._hard, fork=False)
+            bare = limited(launch, self._hard, counted=False)
             return await execute(Spawn(bare, clean, bounds, confined=False, cwd=home, stdin=stdin), timeout_s)
         with filter_fd(host.filter) as fd:
             line = confined(host, replace(launch, filter_fd=fd), self._hard)
