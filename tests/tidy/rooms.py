@@ -126,7 +126,8 @@ def hidden_names(tree: Tree) -> list[str]:
         for imported in module.imports:
             room = _room(imported.module)
             ours = imported.module.split(".")[0] == PACKAGE and imported.module != PACKAGE
-            if not ours or room == module.room:
+            facade = module.room == PACKAGE and imported.local  # what it offers is loaded when asked for
+            if not ours or room == module.room or facade:
                 continue
             past = _past_the_door(tree, imported, room)
             if past:
