@@ -41,7 +41,9 @@ THIRD_PARTY: dict[str, frozenset[str]] = {
 MACHINE_THIRD_PARTY = _NUMERIC
 
 OPEN_ROOMS = GROUND | {"ports"}  # their modules may be imported by name
-HOUSES = frozenset({"packs", "edges", "services", "adapters", "protocols"})  # rooms made of units, each with a door
+HOUSES = frozenset(
+    {"app", "packs", "edges", "services", "adapters", "protocols"}
+)  # rooms made of units, each with a door
 SHARED_EDGE = "http"
 
 
