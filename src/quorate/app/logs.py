@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Mapping, MutableMapping
 from typing import Any
 
 import structlog
@@ -9,7 +10,7 @@ import structlog
 FIELDS = {"request_id": "requestId", "user_id": "userId", "task_id": "taskId", "node_id": "nodeId"}
 
 
-def _named(_: Any, __: str, event: dict[str, Any]) -> dict[str, Any]:
+def _named(_: Any, __: str, event: MutableMapping[str, Any]) -> Mapping[str, Any]:
     return {FIELDS.get(key, key): value for key, value in event.items()}
 
 

@@ -58,7 +58,10 @@ def drilled(executor: Executor, drill: str) -> Executor:
     if not drill:
         return executor
     kind, _, share = drill.partition("=")
-    require(kind in ("lie", "sleep") and share.isdecimal() and int(share) <= 1000, f"drill {drill!r}: use lie=333 or sleep=100")
+    require(
+        kind in ("lie", "sleep") and share.isdecimal() and int(share) <= 1000,
+        f"drill {drill!r}: use lie=333 or sleep=100",
+    )
     return (Liar if kind == "lie" else Sleepy)(executor, int(share), 0)
 
 
@@ -102,5 +105,3 @@ async def serve(options: NodeOptions) -> None:
         log.info("draining")
         await node.stop(drain_ms=options.drain_ms)
     await running
-
-

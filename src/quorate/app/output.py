@@ -16,7 +16,7 @@ def emit(as_json: bool, value: Any) -> None:
         plain = msgspec.to_builtins(value)
         width = max((len(str(key)) for key in plain), default=0)
         for key, item in plain.items():
-            sys.stdout.write(f"{str(key):<{width}}  {item}\n")
+            sys.stdout.write(f"{key!s:<{width}}  {item}\n")
     sys.stdout.flush()
 
 

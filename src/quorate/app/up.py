@@ -66,9 +66,7 @@ def compose(settings: UpSettings, say: Any) -> tuple[Coordinator, LinkHub, tuple
         return LayeredBlobs(store, FileBlobs(settings.data / "blobs"))
 
     coordinator = Coordinator(
-        settings=CoordinatorSettings(
-            name=settings.name, heartbeat_ms=settings.heartbeat_ms, lost_ms=settings.lost_ms
-        ),
+        settings=CoordinatorSettings(name=settings.name, heartbeat_ms=settings.heartbeat_ms, lost_ms=settings.lost_ms),
         signer=load_or_create_key(settings.data / "authority.key"),
         verify=verify,
         open_store=open_store,
@@ -119,7 +117,9 @@ async def serve(settings: UpSettings) -> None:
     if not serving.done():
         port = server.servers[0].sockets[0].getsockname()[1]
         announce(settings, port, coordinator)
-        await asyncio.wait((asyncio.create_task(stopping.wait()), serving, running), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(
+            (asyncio.create_task(stopping.wait()), serving, running), return_when=asyncio.FIRST_COMPLETED
+        )
     server.should_exit = True
     await coordinator.stop()
     results = await asyncio.gather(running, serving, return_exceptions=True)

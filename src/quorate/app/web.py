@@ -8,13 +8,13 @@ from litestar import Litestar, Request, Response, get
 from litestar.config.compression import CompressionConfig
 from litestar.config.cors import CORSConfig
 from litestar.openapi.config import OpenAPIConfig
-from litestar.openapi.plugins import SwaggerRenderPlugin
+from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 import quorate
 from quorate.base.limits import BODY_MAX_BYTES
-from quorate.edges.http import Gate, dashboard_routes, error_response
+from quorate.edges.http import Gate, ReferencePage, dashboard_routes, error_response
 from quorate.edges.rest import rest_handlers
 from quorate.edges.sse import stream_route
 from quorate.edges.websocket import LinkServer, link_route, subscribe_route
@@ -34,7 +34,7 @@ def build_app(
 
     def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
         response = error_response(request, error)
-        if response.status_code >= 500:
+        if (response.status_code or 500) >= 500:
             say("request failed", request_id=response.headers.get("x-request-id"), error=repr(error))
         return response
 
@@ -55,9 +55,10 @@ def build_app(
             title="Quorate",
             version=quorate.__version__,
             path="/docs",
-            render_plugins=[SwaggerRenderPlugin()],
+            render_plugins=[ReferencePage(), JsonRenderPlugin()],
             components=Components(security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer")}),
         ),
+        logging_config=None,
         debug=False,
     )
     return mounted(app, gate, operations)
@@ -90,8 +91,8 @@ def refresh(coordinator: Coordinator) -> None:
         for state, count in coordinator.store.counts(table).items():
             gauge.labels(state).set(count)
     observer.queue_depth.set(dispatch.queue_depth)
-    observer.rejected.set(dispatch.rejected)
-    observer.reassigned.set(dispatch.reassigned)
+    observer.rejected.set(dispatch.totals.rejected)
+    observer.reassigned.set(dispatch.totals.reassigned)
 
 
 def mounted(app: Any, gate: Gate, operations: tuple[Operation[Any, Any], ...]) -> Any:

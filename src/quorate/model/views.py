@@ -9,7 +9,7 @@ class View(Struct, frozen=True, rename="camel", omit_defaults=False):
     """Base of everything that leaves through an edge."""
 
 
-class AttemptView(View):
+class AttemptView(View, frozen=True):
     slot: int
     epoch: int
     node: str
@@ -19,7 +19,7 @@ class AttemptView(View):
     reason: str
 
 
-class TaskView(View):
+class TaskView(View, frozen=True):
     """A task, of a job or of the work tree. `reason` says why a terminal task ended as it did;
     `submitted_at` and `settled_at` are positions in the log (0: not there)."""
 
@@ -51,7 +51,7 @@ class TaskView(View):
     fields: dict[str, Any] = {}
 
 
-class WorkView(View):
+class WorkView(View, frozen=True):
     """A node of the work tree that is no task. `fields`: registers, sets and counters by name."""
 
     id: str
@@ -67,7 +67,7 @@ class WorkView(View):
     updated_ms: int
 
 
-class JobView(View):
+class JobView(View, frozen=True):
     id: str
     name: str
     state: str
@@ -82,7 +82,7 @@ class JobView(View):
     owner: str
 
 
-class NodeView(View):
+class NodeView(View, frozen=True):
     """`reputation` is the mean of a beta posterior, 0-1; `evidence` its counts (agreed, dissented, failed)."""
 
     id: str
@@ -97,7 +97,7 @@ class NodeView(View):
     joined_ms: int
 
 
-class EventView(View):
+class EventView(View, frozen=True):
     """`cursor` is what `since=` and `Last-Event-ID` resume on; `hlc` is text, it exceeds 2**53."""
 
     cursor: str
@@ -113,7 +113,7 @@ class EventView(View):
     body: Any
 
 
-class ErrorView(View):
+class ErrorView(View, frozen=True):
     code: int
     name: str
     message: str

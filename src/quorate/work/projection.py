@@ -10,7 +10,6 @@ from msgspec import Struct
 
 from quorate.base.codec import from_json, to_json
 from quorate.base.hlc import millis_of
-from quorate.base.limits import MS_NS
 from quorate.model.bodies import WorkSet
 from quorate.model.effects import Row
 from quorate.model.tasks import TaskState
@@ -24,12 +23,12 @@ STATUS = "status"
 ASSIGNEE = "assignee"
 TITLE = "title"
 TAGS = "tags"
-_ORDER_MAX = 2**63 - 1
 STATES = frozenset(state.value for state in TaskState)
 
 
 class WorkNode(Struct, frozen=True):
-    """A node as it stands. `fields` are the decoded registers; `provisional`: some of it has no receipt yet."""
+    """A node as it stands. `fields` are the decoded registers; `provisional`: some of it has no receipt yet.
+    `position` is that of its creation, 0 without one."""
 
     subject: bytes
     kind: str
@@ -44,6 +43,7 @@ class WorkNode(Struct, frozen=True):
     tombstoned: bool
     provisional: bool
     created_ms: int
+    position: int
     updated: int
 
 
@@ -98,6 +98,7 @@ def view(node: Node, parent: bytes) -> WorkNode | None:
         tombstoned=bool(node.tombstones),
         provisional=node.provisional > 0,
         created_ms=created_ms(node),
+        position=node.creations[0].position or 0,
         updated=node.updated,
     )
 
@@ -119,8 +120,7 @@ def facets(node: Node, parent: bytes) -> tuple[Facet, ...]:
 def row(seen: WorkNode) -> Row:
     """The row of table `work`: a task as `TaskView`, every other kind as `WorkView`."""
     record = task_view(seen) if seen.kind == TASK else work_view(seen)
-    order = min(seen.created_ms * MS_NS, _ORDER_MAX)  # no clock, however wrong, leaves the column's range
-    return Row(seen.parent, seen.state, seen.assignee, order, to_json(record))
+    return Row(seen.parent, seen.state, seen.assignee, seen.position, to_json(record))
 
 
 def _all_fields(seen: WorkNode) -> dict[str, Any]:

@@ -2,5 +2,15 @@
 
 from quorate.edges.http.dashboard import dashboard_routes
 from quorate.edges.http.gate import MSGPACK, Gate, encoded, error_response, error_view, request_id
+from quorate.edges.http.reference import ReferencePage
 
-__all__ = ["MSGPACK", "Gate", "dashboard_routes", "encoded", "error_response", "error_view", "request_id"]
+__all__ = [
+    "MSGPACK",
+    "Gate",
+    "ReferencePage",
+    "dashboard_routes",
+    "encoded",
+    "error_response",
+    "error_view",
+    "request_id",
+]

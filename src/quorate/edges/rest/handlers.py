@@ -8,7 +8,9 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Request, Response
 from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.spec import OpenAPIMediaType, RequestBody, Schema
 from litestar.openapi.spec import Operation as Described
+from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
 from litestar.params import Parameter
 from litestar.response import Stream
 from msgspec import NODEFAULT, UNSET, Struct
@@ -20,6 +22,7 @@ from quorate.model import Operation, Raw
 from quorate.services.coordinator import run_operation
 
 API = "/api/v1"
+QUERY = "query_"  # before a query parameter's name: `state` alone would be the framework's
 AnyRequest = Request[Any, Any, Any]
 AnyOperation = Operation[Any, Any]
 
@@ -62,10 +65,7 @@ class _RawBody(Described):
     """Says in the OpenAPI that the body is bytes."""
 
     def __post_init__(self) -> None:
-        from litestar.openapi.spec import OpenAPIMediaType, RequestBody, Schema
-        from litestar.openapi.spec.enums import OpenAPIType
-
-        schema = Schema(type=OpenAPIType.STRING, format="binary")
+        schema = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
         media = {"application/octet-stream": OpenAPIMediaType(schema=schema)}
         self.request_body = RequestBody(content=media, required=True)
 
@@ -73,7 +73,7 @@ class _RawBody(Described):
 def _body_type(operation: AnyOperation, path_names: list[str]) -> type[Struct] | None:
     """The operation's input without what the path already says."""
     if not path_names:
-        return operation.input  # type: ignore[no-any-return]
+        return operation.input
     fields = [f for f in msgspec.structs.fields(operation.input) if f.name not in path_names]
     if not fields:
         return None
@@ -92,7 +92,7 @@ def _body_type(operation: AnyOperation, path_names: list[str]) -> type[Struct] |
 def _sign(handler: Any, operation: AnyOperation, names: list[str], body: type[Struct] | None) -> None:
     """Give the handler the signature that Litestar parses, checks and documents."""
     empty = inspect.Parameter.empty
-    parameters = {"request": (AnyRequest, empty)}
+    parameters: dict[str, tuple[Any, Any]] = {"request": (AnyRequest, empty)}
     for name in names:
         parameters[name] = (str, empty)
     if body is not None:
@@ -102,7 +102,7 @@ def _sign(handler: Any, operation: AnyOperation, names: list[str], body: type[St
             if field.name in names:
                 continue
             default = empty if field.default is NODEFAULT else field.default
-            parameters[field.name] = (Annotated[field.type, Parameter(query=field.encode_name)], default)
+            parameters[QUERY + field.name] = (Annotated[field.type, Parameter(query=field.encode_name)], default)
     output = Response[bytes] if operation.raw_out else operation.output
     kind = inspect.Parameter.KEYWORD_ONLY
     handler.__signature__ = inspect.Signature(
@@ -117,7 +117,7 @@ def _sign(handler: Any, operation: AnyOperation, names: list[str], body: type[St
 def _handler(gate: Gate, operation: AnyOperation) -> Callable[..., Awaitable[Any]]:
     async def handler(*, request: AnyRequest, **given: Any) -> Response[Any]:
         began, id = time.perf_counter(), request_id(request)
-        request.scope.setdefault("state", {})["request_id"] = id  # type: ignore[typeddict-item]
+        request.scope.setdefault("state", {})["request_id"] = id
         try:
             principal = gate.admit(request.headers.get("authorization", ""), operation.right)
             idem = request.headers.get("idempotency-key", "")
@@ -139,6 +139,7 @@ def _given(operation: AnyOperation, request: AnyRequest, given: dict[str, Any]) 
         size = int(length) if length.isdecimal() else -1
         require(size <= BLOB_MAX_BYTES, f"a blob has at most {BLOB_MAX_BYTES} bytes", TOO_LARGE)
         return Raw(request.stream(), size)
+    given = {name.removeprefix(QUERY): value for name, value in given.items()}
     data = given.pop("data", None)
     if data is not None:
         if isinstance(data, operation.input):
@@ -158,5 +159,3 @@ def _respond(request: AnyRequest, operation: AnyOperation, value: Any, id: str) 
         return Stream(value.stream, media_type=value.media, headers=headers)
     body, media = encoded(request, value)
     return Response(body, status_code=operation.status, media_type=media, headers=headers)
-
-

@@ -18,7 +18,9 @@ def stream_route(gate: Gate) -> Any:
     """The route."""
 
     @get("/api/v1/events/stream", include_in_schema=False)
-    async def stream(request: Request[Any, Any, Any], since: str | None = None, kind: str | None = None) -> Response[Any]:
+    async def stream(
+        request: Request[Any, Any, Any], since: str | None = None, kind: str | None = None
+    ) -> Response[Any]:
         try:
             principal = gate.admit(request.headers.get("authorization", ""), "event:read")
             require("event:read" in principal.rights, "the stream needs the right 'event:read'", DENIED)

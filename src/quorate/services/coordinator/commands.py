@@ -5,7 +5,7 @@ C2 everything is validated before the first event is recorded. C3 a repeated key
 """
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from msgspec import Struct
@@ -161,9 +161,9 @@ class Commands:
                 receipts.append(self._realm.record(kind, wish.subject, body, principal.grant, now, deps))
         return receipts
 
-    def _draft(self, wish: Wish) -> list[tuple[str, Struct, tuple[bytes, ...]]]:
+    def _draft(self, wish: Wish) -> Sequence[tuple[str, Struct, tuple[bytes, ...]]]:
         work = self._realm.work
-        verbs: dict[str, Callable[..., list[tuple[str, Struct, tuple[bytes, ...]]]]] = {
+        verbs: dict[str, Callable[..., Sequence[tuple[str, Struct, tuple[bytes, ...]]]]] = {
             "create": work.draft_create,
             "set": work.draft_set,
             "add": work.draft_add,

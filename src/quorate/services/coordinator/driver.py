@@ -27,12 +27,12 @@ from quorate.model import SignedHead as Head
 from quorate.ports import Blobs, Clock, Entropy, Group, RowFilter, Store, Wire
 from quorate.services.coordinator import messages
 from quorate.services.coordinator.feed import Feed
-from quorate.services.inbox import Inbox
 from quorate.services.coordinator.machine import HEAD_KEY, SNAPSHOT_KEY, Machine
 from quorate.services.coordinator.observer import Observer
 from quorate.services.coordinator.realm import PackKind, Validators
 from quorate.services.coordinator.settings import CoordinatorSettings
 from quorate.services.coordinator.uploads import Uploads
+from quorate.services.inbox import Inbox
 
 RELOAD_PAUSE_S = 0.2
 RELOAD_PAUSE_CAP_S = 5.0

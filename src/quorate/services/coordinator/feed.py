@@ -74,7 +74,7 @@ def render(log: bytes, position: int, sealed: Sealed) -> EventView:
     body: Any = None
     if sealed.body is not None:
         known = KINDS.get(event.kind)
-        decoded = unpack(sealed.body, known[0]) if known else msgspec.msgpack.decode(sealed.body)
+        decoded: Any = unpack(sealed.body, known[0]) if known else msgspec.msgpack.decode(sealed.body)
         body = plain(decoded)
         if event.kind == "note":
             body["data"] = msgspec.json.decode(decoded.data or b"null")

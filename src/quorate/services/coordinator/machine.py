@@ -70,7 +70,7 @@ class Machine:
         invariant(self.realm.position > 0, "a realm is founded or replayed before it starts")
         self.realm.epoch = epoch
         self.sessions.realm = self.realm.id
-        self.realm.dispatch.rows()  # rows of replayed events are in the read model already
+        self.realm.dispatch.skip_rows()  # those of replayed events are in the read model already
         self.realm.work.rows()
         self._snapshot_at = self.realm.position
         if head is not None:

@@ -11,12 +11,12 @@ from quorate.base.errors import (
     DENIED,
     INVALID,
     OK,
-    TIMEOUT,
     TOO_LARGE,
     UNAUTHENTICATED,
     ProtocolError,
     QuorateError,
     demand,
+    invariant,
 )
 from quorate.base.ids import NO_ID, hash_id
 from quorate.base.limits import (
@@ -230,7 +230,7 @@ class Nodes:
         return (self._sessions.send(session, MessageType.BLOB_PART, message, now),)
 
     def _blob_put(self, session: Session, part: BlobPart) -> tuple[Effect, ...]:
-        demand(0 <= part.offset and 0 < part.total <= BLOB_MAX_BYTES, "blob size", TOO_LARGE)
+        demand(part.offset >= 0 and 0 < part.total <= BLOB_MAX_BYTES, "blob size", TOO_LARGE)
         demand(part.offset + len(part.data) <= part.total, "blob part beyond its end", INVALID)
         demand(len(session.uploads) < UPLOADS_PER_LINK, "too many uploads without a result", TOO_LARGE)
         return (StorePart(session.link, part.id, part.offset, part.total, part.data),)  # type: ignore[return-value]
@@ -297,13 +297,15 @@ class Nodes:
 
     def _assignment(self, lease: Lease) -> Assignment:
         spec = self._realm.dispatch.spec_of(lease.task)
+        invariant(spec is not None, "a task with a lease has a spec")
+        assert spec is not None
         return Assignment(lease, spec, self._blobs.get(spec.input), self._realm.dispatch.dep_outputs(lease.task))
 
-    def void(self, node: bytes, leases: tuple[tuple[bytes, int, int], ...], reason: str, now: int) -> tuple[Effect, ...]:
+    def void(
+        self, node: bytes, leases: tuple[tuple[bytes, int, int], ...], reason: str, now: int
+    ) -> tuple[Effect, ...]:
         """Tell a node that leases are void."""
         session = self._sessions.nodes.get(node)
         if session is None or not leases:
             return ()
         return (self._sessions.send(session, MessageType.TASK_CANCELLATION, Cancellation(leases, reason), now),)
-
-

@@ -37,16 +37,27 @@ class Observer:
             registry=registry,
         )
         self.agent_requests = Counter(
-            "agent_requests_total", "Results that nodes returned, by node and status", ["agent", "status"], registry=registry
+            "agent_requests_total",
+            "Results that nodes returned, by node and status",
+            ["agent", "status"],
+            registry=registry,
         )
         self.agent_errors = Counter(
             "agent_errors_total", "Results that failed, by node and error", ["agent", "error_type"], registry=registry
         )
         self.agent_latency = Histogram(
-            "agent_latency_seconds", "Wall time that a node reports for a task", ["agent"], buckets=LATENCIES_S, registry=registry
+            "agent_latency_seconds",
+            "Wall time that a node reports for a task",
+            ["agent"],
+            buckets=LATENCIES_S,
+            registry=registry,
         )
-        self.tasks_failed = Counter("tasks_failed_total", "Tasks that ended without an agreed result", registry=registry)
-        self.tasks_completed = Counter("tasks_completed_total", "Tasks that ended with an agreed result", registry=registry)
+        self.tasks_failed = Counter(
+            "tasks_failed_total", "Tasks that ended without an agreed result", registry=registry
+        )
+        self.tasks_completed = Counter(
+            "tasks_completed_total", "Tasks that ended with an agreed result", registry=registry
+        )
         self.task_latency = Histogram(
             "task_latency_seconds", "From submission to settlement", buckets=LATENCIES_S, registry=registry
         )
@@ -60,10 +71,14 @@ class Observer:
             "quorate_commit_seconds", "Time of one group commit, its fsync included", buckets=SYNC_S, registry=registry
         )
         self.log_events = Gauge("quorate_log_events", "Events in the log", registry=registry)
-        self.rejected = Gauge("quorate_results_rejected", "Results that differed from the agreed one", registry=registry)
+        self.rejected = Gauge(
+            "quorate_results_rejected", "Results that differed from the agreed one", registry=registry
+        )
         self.reassigned = Gauge("quorate_tasks_reassigned", "Leases granted again after a loss", registry=registry)
         self.failures = Counter("quorate_failures_total", "Failures beside the machine", ["what"], registry=registry)
-        self.reload_count = Counter("quorate_reloads_total", "Times the state was read again from disk", registry=registry)
+        self.reload_count = Counter(
+            "quorate_reloads_total", "Times the state was read again from disk", registry=registry
+        )
 
     def committed(self, events: int, took_ns: int) -> None:
         """A group is on disk."""

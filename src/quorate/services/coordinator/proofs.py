@@ -17,7 +17,9 @@ COSIGN_POLL_S = 0.02
 
 async def receipt_of(call: Call, view: TaskView) -> TaskReceipt:
     """The receipt of a completed task, once enough nodes have cosigned a head that holds it. Raises 1006, 1001."""
-    require(view.state == TaskState.COMPLETED, f"the task is {view.state}: only a completed one has a receipt", CONFLICT)
+    require(
+        view.state == TaskState.COMPLETED, f"the task is {view.state}: only a completed one has a receipt", CONFLICT
+    )
     realm, position = call.coordinator.machine.realm, view.settled_at
     settled, chain = await _with_signature(call, position)
     body = unpack(settled.body or b"", TaskSettled)
@@ -64,7 +66,9 @@ async def _covering(call: Call, position: int, need: int) -> SignedHead:
                 await asyncio.sleep(COSIGN_POLL_S)
     except TimeoutError:
         hint = f"{need} nodes must be online to cosign the log; see `quorate nodes`"
-        raise QuorateError(TIMEOUT, f"no {need} nodes have cosigned the log up to position {position} yet", hint) from None
+        raise QuorateError(
+            TIMEOUT, f"no {need} nodes have cosigned the log up to position {position} yet", hint
+        ) from None
 
 
 async def _spec_of(call: Call, view: TaskView) -> TaskSpec:

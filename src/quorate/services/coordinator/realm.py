@@ -22,7 +22,19 @@ from quorate.base.ids import NO_ID
 from quorate.base.limits import MS_NS
 from quorate.base.signing import Signer, Verify
 from quorate.dispatch import Dispatch
-from quorate.model import KINDS, Event, Id, LogHead, NodeJoined, Project, RealmFounded, Receipt, Result, Sealed, TaskSpec
+from quorate.model import (
+    KINDS,
+    Event,
+    Id,
+    LogHead,
+    NodeJoined,
+    Project,
+    RealmFounded,
+    Receipt,
+    Result,
+    Sealed,
+    TaskSpec,
+)
 from quorate.security import Chain, Chains, Grants, Tree, needs, open_event, realm_id, sign_group
 from quorate.work import WorkTree
 
@@ -230,7 +242,7 @@ class Realm:
         self._group.append(sealed)
         return self.receipt(self.position, id)
 
-    def _fold(self, id: Id, event: Event, body: Struct, position: int) -> None:
+    def _fold(self, id: Id, event: Event, body: Any, position: int) -> None:
         at_ns = millis_of(event.hlc) * MS_NS
         self.last_at_ns = max(self.last_at_ns, at_ns)
         family = event.kind.split(".", 1)[0]

@@ -8,7 +8,7 @@ S2 nothing of a link is believed after `drop`. S3 a link that floods or stays si
 from msgspec import Struct
 
 from quorate.base.codec import pack, unpack
-from quorate.base.errors import CONFLICT, INVALID, RATE_LIMITED, TIMEOUT, ProtocolError, QuorateError, demand
+from quorate.base.errors import CONFLICT, RATE_LIMITED, TIMEOUT, ProtocolError, QuorateError, demand
 from quorate.base.limits import LINK_BURST_MESSAGES, LINK_RATE_MESSAGES_S, MS_NS, NODES_MAX, SECOND_NS
 from quorate.base.signing import Signer, Verify, exchange_public
 from quorate.model import Close, Effect, Envelope, MessageType, Send
@@ -22,25 +22,30 @@ CHALLENGE_ENTROPY_BYTES = 64
 class Session:
     """One link's state. `node` is empty until the handshake is over."""
 
-    __slots__ = ("allowance", "frames", "head_seen", "link", "node", "opened_ns", "pending", "secret", "seen_ns", "uploads")
+    __slots__ = (
+        "allowance",
+        "frames",
+        "head_seen",
+        "link",
+        "node",
+        "opened_ns",
+        "pending",
+        "secret",
+        "seen_ns",
+        "uploads",
+    )
 
     def __init__(self, link: bytes, challenge: Challenge, secret: bytes, now: int) -> None:
         self.link = link
         self.pending: Challenge | None = challenge
         self.secret = secret
         self.node = b""
-        self.frames = Frames(b"", b"")
+        self.frames = Frames()
         self.opened_ns = now
         self.seen_ns = now
         self.allowance = float(LINK_BURST_MESSAGES)
         self.uploads: set[bytes] = set()
         self.head_seen = 0
-
-
-class Admission(Struct, frozen=True):
-    """What the realm says to a Hello that holds: the grant of the node."""
-
-    grant: bytes
 
 
 class Sessions:
@@ -83,7 +88,6 @@ class Sessions:
         demand(session.pending is not None, "a link says hello once", CONFLICT)
         assert session.pending is not None
         hello = unpack(payload, Hello)
-        demand(hello.protocol == PROTOCOL_VERSION, f"protocol {hello.protocol}, here {PROTOCOL_VERSION}", INVALID)
         check_hello(session.pending, hello, self._verify)
         return hello
 
@@ -110,7 +114,9 @@ class Sessions:
         session = self.links.get(link)
         if session is None:
             return (Close(link, error.message),)
-        refused = Refused(error.code, error.message, not isinstance(error, ProtocolError) and error.code != RATE_LIMITED)
+        refused = Refused(
+            error.code, error.message, not isinstance(error, ProtocolError) and error.code != RATE_LIMITED
+        )
         said = self.send(session, MessageType.REFUSED, refused, now)
         return (said, *self.drop(link, error.message))
 

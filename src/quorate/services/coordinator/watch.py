@@ -32,9 +32,8 @@ class Watch:
 
     def percentile_ms(self, percent: int) -> float | None:
         """Latency from submission to settlement, milliseconds."""
-        if not self._latencies:
-            return None
-        return round(percentile(list(self._latencies), percent) / MS_NS, 2)
+        measured = percentile(list(self._latencies), percent)
+        return None if measured is None else round(measured / MS_NS, 2)
 
     def uptime_ms(self, now: int) -> int:
         if self.started_ns is None:

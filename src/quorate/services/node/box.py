@@ -5,9 +5,9 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from quorate.base.errors import OK, TOO_LARGE
 from quorate.base.ids import NO_ID, hash_id
 from quorate.base.limits import INLINE_MAX_BYTES, SANDBOX_OUTPUT_BYTES, TASK_LOG_MAX_BYTES
-from quorate.base.errors import OK, TOO_LARGE
 from quorate.base.signing import Signer
 from quorate.model import Id, Result
 from quorate.model.link import Answer, Assignment

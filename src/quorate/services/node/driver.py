@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-from quorate.base.errors import EXECUTION, IPC, TIMEOUT, QuorateError
 from quorate.base.codec import unpack
+from quorate.base.errors import EXECUTION, IPC, TIMEOUT, QuorateError
 from quorate.base.limits import DRAIN_MS, LINK_INBOX_MESSAGES, MS_NS, SECOND_NS
 from quorate.base.signing import Signer, Verify
 from quorate.model import Abort, Close, Effect, Envelope, Id, MessageType, Reply, Save, Send

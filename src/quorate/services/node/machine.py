@@ -12,7 +12,6 @@ from quorate.base.errors import (
     NOT_FOUND,
     OK,
     TOO_LARGE,
-    UNAUTHENTICATED,
     ProtocolError,
     QuorateError,
     demand,
@@ -40,7 +39,7 @@ from quorate.model.link import (
     ResultReceipts,
     Welcome,
 )
-from quorate.security import Frames, Witness, check_welcome, session_frames, sign_hello
+from quorate.security import Frames, Witness, check_challenge, check_welcome, session_frames, sign_hello
 from quorate.services.node.messages import (
     Arrived,
     Closing,
@@ -99,7 +98,7 @@ class Machine:
         self._entropy = b""
         self._hello: Hello | None = None
         self._challenge: Challenge | None = None
-        self._frames = Frames(b"", b"")
+        self._frames = Frames()
         self._heartbeat_ns = HEARTBEAT_MS * MS_NS
         self._next_beat: int | None = None
         self._heard_ns = 0
@@ -139,7 +138,7 @@ class Machine:
                 return self._flush(now)
             case LinkOpened():
                 self._link, self._entropy = event.link, event.entropy
-                self._frames, self._hello, self.online = Frames(b"", b""), None, False
+                self._frames, self._hello, self.online = Frames(), None, False
                 self._heard_ns = now
                 return ()
             case LinkClosed():
@@ -236,10 +235,8 @@ class Machine:
 
     def _answer_challenge(self, challenge: Challenge, now: int) -> tuple[Effect, ...]:
         demand(self._hello is None, "challenged twice", INVALID)
-        demand(challenge.protocol == PROTOCOL_VERSION, f"protocol {challenge.protocol}", INVALID)
-        expected = not self._authority or challenge.authority == self._authority
-        demand(expected, "the coordinator shows another key than before", UNAUTHENTICATED)
-        demand(not self.realm or challenge.realm == self.realm, "the coordinator shows another realm", UNAUTHENTICATED)
+        check_challenge(challenge, self.realm, self._authority)
+        self._challenge = challenge
         draft = Hello(
             PROTOCOL_VERSION,
             self._signer.public,
@@ -252,7 +249,6 @@ class Machine:
             tuple(self.running.values()),
             b"",
         )
-        self._challenge = challenge
         self._hello = sign_hello(challenge, draft, self._signer)
         return (self._send(MessageType.NODE_REGISTRATION, self._hello, now),)
 

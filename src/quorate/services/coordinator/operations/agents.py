@@ -9,11 +9,11 @@ from quorate.base.errors import NOT_FOUND, QuorateError, require
 from quorate.base.ids import UUID_BYTES, parse_id
 from quorate.base.limits import PAGE_DEFAULT, PAGE_MAX
 from quorate.model import Operation
-from quorate.model.views import TaskView
+from quorate.model.views import WorkView
 from quorate.ports import RowFilter
 from quorate.services.coordinator.context import Call
 from quorate.services.coordinator.messages import Wish, WriteWork
-from quorate.services.coordinator.operations.tasks import TaskPage, TaskQuery, list_tasks
+from quorate.services.coordinator.operations.tasks import Kind, TaskPage, TaskQuery, list_tasks
 
 
 class AgentNew(Struct, rename="camel", forbid_unknown_fields=True):
@@ -67,12 +67,12 @@ class AgentPage(Struct, rename="camel"):
     next: str | None
 
 
-def _view(node: TaskView) -> AgentView:
+def _view(node: WorkView) -> AgentView:
     fields = node.fields
     return AgentView(
         id=node.id,
         uuid=node.id,
-        name=node.name,
+        name=node.title,
         type=fields.get("type", ""),
         status=fields.get("status", "idle"),
         capabilities=fields.get("capabilities", []),
@@ -82,12 +82,11 @@ def _view(node: TaskView) -> AgentView:
     )
 
 
-def _find(call: Call, id: str) -> TaskView:
+def _find(call: Call, id: str) -> WorkView:
     row = call.coordinator.store.row("work", parse_id(id, UUID_BYTES, "agent id"))
-    view = from_json(row.record, TaskView) if row else None
-    if view is None or view.kind != "agent":
+    if row is None or from_json(row.record, Kind).kind != "agent":
         raise QuorateError(NOT_FOUND, f"no agent {id}")
-    return view
+    return from_json(row.record, WorkView)
 
 
 async def register_agent(call: Call, given: AgentNew) -> AgentView:
@@ -111,9 +110,8 @@ async def list_agents(call: Call, given: AgentQuery) -> AgentPage:
         rows = call.coordinator.store.rows("work", RowFilter(before=before, limit=PAGE_MAX))
         for _, row in rows:
             before = row.order
-            view = from_json(row.record, TaskView)
-            if view.kind == "agent":
-                found.append(_view(view))
+            if from_json(row.record, Kind).kind == "agent":
+                found.append(_view(from_json(row.record, WorkView)))
             if len(found) == given.limit:
                 return AgentPage(found, str(before))
         if len(rows) < PAGE_MAX:
@@ -156,10 +154,57 @@ async def agent_tasks(call: Call, given: AgentTasks) -> TaskPage:
 
 
 OPERATIONS = (
-    Operation("agent_register", AgentNew, AgentView, "agent:register", True, register_agent, ("POST", "/agents"), ("agent_register",), None, (), 201),
-    Operation("agent_list", AgentQuery, AgentPage, "agent:read", True, list_agents, ("GET", "/agents"), ("agent_list",), None),
-    Operation("agent_get", AgentRef, AgentView, "agent:read", True, get_agent, ("GET", "/agents/{id}"), ("agent_get",), None),
-    Operation("agent_update", AgentChange, AgentView, "agent:manage", True, update_agent, ("PUT", "/agents/{id}"), ("agent_update",), None),
-    Operation("agent_remove", AgentRef, AgentView, "agent:manage", True, remove_agent, ("DELETE", "/agents/{id}"), ("agent_remove",), None),
-    Operation("agent_tasks", AgentTasks, TaskPage, "task:read", True, agent_tasks, ("GET", "/agents/{id}/tasks"), ("agent_tasks",), None, (("GET", "/api/agents/{id}/tasks"),)),
+    Operation(
+        "agent_register",
+        AgentNew,
+        AgentView,
+        "agent:register",
+        True,
+        register_agent,
+        ("POST", "/agents"),
+        ("agent_register",),
+        None,
+        (),
+        201,
+    ),
+    Operation(
+        "agent_list", AgentQuery, AgentPage, "agent:read", True, list_agents, ("GET", "/agents"), ("agent_list",), None
+    ),
+    Operation(
+        "agent_get", AgentRef, AgentView, "agent:read", True, get_agent, ("GET", "/agents/{id}"), ("agent_get",), None
+    ),
+    Operation(
+        "agent_update",
+        AgentChange,
+        AgentView,
+        "agent:manage",
+        True,
+        update_agent,
+        ("PUT", "/agents/{id}"),
+        ("agent_update",),
+        None,
+    ),
+    Operation(
+        "agent_remove",
+        AgentRef,
+        AgentView,
+        "agent:manage",
+        True,
+        remove_agent,
+        ("DELETE", "/agents/{id}"),
+        ("agent_remove",),
+        None,
+    ),
+    Operation(
+        "agent_tasks",
+        AgentTasks,
+        TaskPage,
+        "task:read",
+        True,
+        agent_tasks,
+        ("GET", "/agents/{id}/tasks"),
+        ("agent_tasks",),
+        None,
+        (("GET", "/api/agents/{id}/tasks"),),
+    ),
 )

@@ -34,6 +34,21 @@ async def get_blob(call: Call, given: BlobRef) -> Raw:
 
 
 OPERATIONS = (
-    Operation("blob_put", Raw, BlobStored, "blob:write", True, put_blob, ("POST", "/blobs"), (), "blob put", (), 201, raw_in=True),
-    Operation("blob_get", BlobRef, Raw, "blob:read", True, get_blob, ("GET", "/blobs/{id}"), (), "blob get", raw_out=True),
+    Operation(
+        "blob_put",
+        Raw,
+        BlobStored,
+        "blob:write",
+        True,
+        put_blob,
+        ("POST", "/blobs"),
+        (),
+        "blob put",
+        (),
+        201,
+        raw_in=True,
+    ),
+    Operation(
+        "blob_get", BlobRef, Raw, "blob:read", True, get_blob, ("GET", "/blobs/{id}"), (), "blob get", raw_out=True
+    ),
 )

@@ -112,7 +112,9 @@ def _start(call: Call, since: str) -> tuple[int, int]:
 
 async def emit_event(call: Call, given: EventNew) -> ReceiptOut:
     """Write an event of your own: it is kept, receipted and fanned out."""
-    require(0 < len(given.type) <= NAME_MAX_CHARS and given.type.isprintable(), "the type is empty, long or unprintable")
+    require(
+        0 < len(given.type) <= NAME_MAX_CHARS and given.type.isprintable(), "the type is empty, long or unprintable"
+    )
     data = to_json(given.data)
     require(len(data) <= EVENT_BODY_MAX_BYTES // 2, "the data is over the limit of an event", TOO_LARGE)
     require(len(given.subject) in (0, 32, 64), "the subject is a task, agent or node id", INVALID)
@@ -162,10 +164,44 @@ async def log_page(call: Call, given: LogQuery) -> LogPage:
     )
 
 
-
 OPERATIONS = (
-    Operation("event_list", EventQuery, EventPage, "event:read", True, list_events, ("GET", "/events"), ("event_list",), "events", (("GET", "/api/events"),)),
-    Operation("event_emit", EventNew, ReceiptOut, "event:emit", True, emit_event, ("POST", "/events"), ("event_emit",), None, (("POST", "/api/events"),), 201),
-    Operation("event_offer", OfferIn, ReceiptsOut, "event:emit", True, offer_events, ("POST", "/events/sealed"), (), None, (), 201),
+    Operation(
+        "event_list",
+        EventQuery,
+        EventPage,
+        "event:read",
+        True,
+        list_events,
+        ("GET", "/events"),
+        ("event_list",),
+        "events",
+        (("GET", "/api/events"),),
+    ),
+    Operation(
+        "event_emit",
+        EventNew,
+        ReceiptOut,
+        "event:emit",
+        True,
+        emit_event,
+        ("POST", "/events"),
+        ("event_emit",),
+        None,
+        (("POST", "/api/events"),),
+        201,
+    ),
+    Operation(
+        "event_offer",
+        OfferIn,
+        ReceiptsOut,
+        "event:emit",
+        True,
+        offer_events,
+        ("POST", "/events/sealed"),
+        (),
+        None,
+        (),
+        201,
+    ),
     Operation("log_page", LogQuery, LogPage, "event:read", True, log_page, ("GET", "/log"), (), "log verify"),
 )

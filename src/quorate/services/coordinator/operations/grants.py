@@ -87,7 +87,39 @@ async def revoke_grant(call: Call, given: GrantRef) -> GrantView:
 
 
 OPERATIONS = (
-    Operation("grant_issue", GrantNew, GrantIssuedOut, "grant:issue", False, issue_grant, ("POST", "/grants"), (), "grant issue", (), 201),
-    Operation("grant_list", Nothing, GrantPage, "grant:read", True, list_grants, ("GET", "/grants"), ("grant_list",), "grant list"),
-    Operation("grant_revoke", GrantRef, GrantView, "grant:revoke", True, revoke_grant, ("DELETE", "/grants/{id}"), (), "grant revoke"),
+    Operation(
+        "grant_issue",
+        GrantNew,
+        GrantIssuedOut,
+        "grant:issue",
+        False,
+        issue_grant,
+        ("POST", "/grants"),
+        (),
+        "grant issue",
+        (),
+        201,
+    ),
+    Operation(
+        "grant_list",
+        Nothing,
+        GrantPage,
+        "grant:read",
+        True,
+        list_grants,
+        ("GET", "/grants"),
+        ("grant_list",),
+        "grant list",
+    ),
+    Operation(
+        "grant_revoke",
+        GrantRef,
+        GrantView,
+        "grant:revoke",
+        True,
+        revoke_grant,
+        ("DELETE", "/grants/{id}"),
+        (),
+        "grant revoke",
+    ),
 )

@@ -1,6 +1,7 @@
 """Jobs: a DAG of tasks, submitted at once, watched, cancelled."""
 
 import asyncio
+import itertools
 from typing import Any, Literal
 
 import msgspec
@@ -227,18 +228,51 @@ async def orchestrate(call: Call, given: Workflow) -> JobSubmittedOut:
     """Execute a workflow: its steps in order, or in parallel."""
     steps = [dict(step) for step in given.steps]
     if given.strategy == "sequential":
-        for before, step in zip(steps, steps[1:], strict=False):
+        for before, step in itertools.pairwise(steps):
             step.setdefault("deps", [before.get("name", "")])
     return await submit_job(call, JobIn(given.name, steps, given.defaults))
 
 
-
 OPERATIONS = (
-    Operation("job_submit", JobIn, JobSubmittedOut, "task:create", True, submit_job, ("POST", "/jobs"), ("job_submit",), "submit", status=201),
+    Operation(
+        "job_submit",
+        JobIn,
+        JobSubmittedOut,
+        "task:create",
+        True,
+        submit_job,
+        ("POST", "/jobs"),
+        ("job_submit",),
+        "submit",
+        status=201,
+    ),
     Operation("job_list", JobQuery, JobPage, "task:read", True, list_jobs, ("GET", "/jobs"), ("job_list",), "jobs"),
     Operation("job_get", JobRef, JobView, "task:read", True, get_job, ("GET", "/jobs/{id}"), ("job_get",), "job show"),
-    Operation("job_wait", JobWait, JobView, "task:read", True, wait_job, ("GET", "/jobs/{id}/wait"), ("job_wait",), None),
-    Operation("job_cancel", JobRef, JobView, "task:cancel", True, cancel_job, ("DELETE", "/jobs/{id}"), ("job_cancel",), "cancel"),
-    Operation("workflow_run", Workflow, JobSubmittedOut, "task:create", True, orchestrate, ("POST", "/orchestration"), ("workflow_run",), None, status=201),
+    Operation(
+        "job_wait", JobWait, JobView, "task:read", True, wait_job, ("GET", "/jobs/{id}/wait"), ("job_wait",), None
+    ),
+    Operation(
+        "job_cancel",
+        JobRef,
+        JobView,
+        "task:cancel",
+        True,
+        cancel_job,
+        ("DELETE", "/jobs/{id}"),
+        ("job_cancel",),
+        "cancel",
+    ),
+    Operation(
+        "workflow_run",
+        Workflow,
+        JobSubmittedOut,
+        "task:create",
+        True,
+        orchestrate,
+        ("POST", "/orchestration"),
+        ("workflow_run",),
+        None,
+        status=201,
+    ),
     Operation("workflow_list", JobQuery, JobPage, "task:read", True, list_jobs, ("GET", "/orchestration"), (), None),
 )

@@ -111,9 +111,35 @@ async def node_metrics(call: Call, given: NodeRef) -> NodeMetrics:
 
 
 OPERATIONS = (
-    Operation("node_list", NodeQuery, NodePage, "node:read", True, list_nodes, ("GET", "/nodes"), ("node_list",), "nodes"),
+    Operation(
+        "node_list", NodeQuery, NodePage, "node:read", True, list_nodes, ("GET", "/nodes"), ("node_list",), "nodes"
+    ),
     Operation("node_get", NodeRef, NodeView, "node:read", True, get_node, ("GET", "/nodes/{id}"), ("node_get",), None),
-    Operation("node_set", NodeSet, NodeView, "node:manage", True, set_node, ("PUT", "/nodes/{id}"), ("node_set",), "node drain"),
-    Operation("node_register", NodeInvite, NodeInvited, "grant:issue", False, invite_node, ("POST", "/nodes/register"), ("node_register",), "invite", (), 201),
-    Operation("node_metrics", NodeRef, NodeMetrics, "node:read", True, node_metrics, ("GET", "/nodes/{id}/metrics"), (), None),
+    Operation(
+        "node_set",
+        NodeSet,
+        NodeView,
+        "node:manage",
+        True,
+        set_node,
+        ("PUT", "/nodes/{id}"),
+        ("node_set",),
+        "node drain",
+    ),
+    Operation(
+        "node_register",
+        NodeInvite,
+        NodeInvited,
+        "grant:issue",
+        False,
+        invite_node,
+        ("POST", "/nodes/register"),
+        ("node_register",),
+        "invite",
+        (),
+        201,
+    ),
+    Operation(
+        "node_metrics", NodeRef, NodeMetrics, "node:read", True, node_metrics, ("GET", "/nodes/{id}/metrics"), (), None
+    ),
 )

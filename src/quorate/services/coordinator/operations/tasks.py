@@ -4,9 +4,12 @@ A task with an executor is a job of one; a task without is a work node. Either c
 assignee, tags and fields of its own: those are the work tree's.
 """
 
+import heapq
+from collections.abc import Iterator
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
+from msgspec.structs import replace
 
 from quorate.base.codec import from_json
 from quorate.base.errors import CONFLICT, INVALID, NOT_FOUND, QuorateError, require
@@ -181,11 +184,17 @@ def _state(text: str) -> str:
     return text
 
 
+class Kind(Struct):
+    kind: str
+
+
 def find_task(call: Call, id: str) -> TaskView:
     """A task: its run if it has one, with what the work tree knows of it. Raises 1000."""
     key = parse_id(id, UUID_BYTES, "task id")
     run = call.coordinator.store.row("tasks", key)
     work = call.coordinator.store.row("work", key)
+    if work is not None and from_json(work.record, Kind).kind != "task":
+        work = None
     if run is None and work is None:
         raise QuorateError(NOT_FOUND, f"no task {id}")
     if run is None or work is None:
@@ -197,7 +206,7 @@ def find_task(call: Call, id: str) -> TaskView:
 
 def _merged(run: TaskView, work: TaskView) -> TaskView:
     extra = {"assignee": work.assignee, "tags": work.tags, "fields": work.fields, "parent": work.parent}
-    return TaskView(**{**{name: getattr(run, name) for name in run.__struct_fields__}, **extra})
+    return replace(run, **extra)
 
 
 async def get_task(call: Call, given: TaskRef) -> TaskView:
@@ -210,34 +219,43 @@ async def list_tasks(call: Call, given: TaskQuery) -> TaskPage:
     require(1 <= given.limit <= PAGE_MAX, f"limit is 1 to {PAGE_MAX}")
     state = given.state or given.status
     require(not state or _state(state), "state")
-    before = int(given.before) if given.before.isdecimal() else 0
     parent = parse_id(given.job or given.parent, UUID_BYTES, "job") if given.job or given.parent else b""
+    where = RowFilter(parent, (state,) if state else (), given.assignee, 0, PAGE_MAX)
+    seen = _page(given.before)
     items: list[TaskView] = []
+    scans = (_scan(call, table, where, seen) for table in seen)
+    for table, order, view in heapq.merge(*scans, key=lambda found: (-found[2].created_ms, found[2].id)):
+        seen[table] = order
+        if _fits(view, given):
+            items.append(view)
+        if len(items) == given.limit:
+            return TaskPage(items, f"{seen['tasks']}.{seen['work']}")
+    return TaskPage(items, None)
+
+
+def _page(before: str) -> dict[str, int]:
+    """Where each of the two tables goes on."""
+    tasks, _, work = before.partition(".")
+    fits = not before or (tasks.isdecimal() and work.isdecimal() and len(before) < 40)
+    require(fits, f"{before[:40]!r} is no page: take `next` of the page before", INVALID)
+    return {"tasks": int(tasks or 0), "work": int(work or 0)}
+
+
+def _scan(call: Call, table: str, where: RowFilter, start: dict[str, int]) -> Iterator[tuple[str, int, TaskView]]:
+    """Tasks of one table, newest first. A task that is in both is told by its run."""
+    store, before = call.coordinator.store, start[table]
+    if table == "tasks" and where.owner:
+        return
     for _ in range(SCAN_PAGES):
-        where = RowFilter(parent, (state,) if state else (), given.assignee, before, given.limit)
-        rows = _both(call, where)
-        for order, view in rows:
-            before = order
-            if _fits(view, given):
-                items.append(view)
-            if len(items) == given.limit:
-                return TaskPage(items, str(before))
-        if len(rows) < given.limit:
-            return TaskPage(items, None)
-    return TaskPage(items, str(before))
-
-
-def _both(call: Call, where: RowFilter) -> list[tuple[int, TaskView]]:
-    store = call.coordinator.store
-    runs = {key: row for key, row in store.rows("tasks", where)} if not where.owner else {}
-    works = {key: row for key, row in store.rows("work", where)}
-    merged = [(row.order, from_json(row.record, TaskView)) for key, row in runs.items() if key not in works]
-    for key, row in works.items():
-        view = from_json(row.record, TaskView)
-        if view.kind == "task":
-            merged.append((row.order, find_task(call, key.hex())))
-    merged.sort(key=lambda pair: (-pair[0], pair[1].id))
-    return merged[: where.limit]
+        rows = store.rows(table, replace(where, before=before))
+        for key, row in rows:
+            before = row.order
+            if table == "tasks" or (
+                from_json(row.record, Kind).kind == "task" and (where.owner or store.row("tasks", key) is None)
+            ):
+                yield table, before, find_task(call, key.hex())
+        if len(rows) < where.limit:
+            return
 
 
 def _fits(view: TaskView, given: TaskQuery) -> bool:
@@ -314,9 +332,7 @@ def _answers(view: TaskView) -> list[ResultView]:
     def of(attempt: AttemptView) -> ResultView:
         agreed = attempt.node in view.agreed
         output = view.output if agreed else ""
-        return ResultView(
-            attempt.node, attempt.slot, attempt.epoch, attempt.code or 0, output, agreed, attempt.reason
-        )
+        return ResultView(attempt.node, attempt.slot, attempt.epoch, attempt.code or 0, output, agreed, attempt.reason)
 
     return [of(attempt) for attempt in view.attempts if attempt.code is not None]
 
@@ -326,14 +342,99 @@ async def task_receipt(call: Call, given: TaskRef) -> TaskReceipt:
     return await receipt_of(call, call.task(given.id))
 
 
-
 OPERATIONS = (
-    Operation("task_create", TaskNew, TaskCreated, "task:create", True, create_task, ("POST", "/tasks"), ("task_create",), "task create", (("POST", "/api/tasks"),), 201),
-    Operation("task_list", TaskQuery, TaskPage, "task:read", True, list_tasks, ("GET", "/tasks"), ("task_list",), "tasks", (("GET", "/api/tasks"),)),
-    Operation("task_get", TaskRef, TaskView, "task:read", True, get_task, ("GET", "/tasks/{id}"), ("task_get",), "task show", (("GET", "/api/tasks/{id}"),)),
-    Operation("task_update", TaskChange, TaskView, "task:update", True, update_task, ("PUT", "/tasks/{id}"), ("task_update",), None, (("PUT", "/api/tasks/{id}"),)),
-    Operation("task_cancel", TaskRef, TaskView, "task:cancel", True, cancel_task, ("DELETE", "/tasks/{id}"), ("task_cancel",), "cancel", (("POST", "/api/v1/tasks/{id}/cancel"),)),
-    Operation("task_delete", TaskRef, TaskCreated, "task:cancel", True, delete_task, ("DELETE", "/api/tasks/{id}"), ("task_delete",), None),
-    Operation("task_results", TaskRef, TaskResults, "task:read", True, task_results, ("GET", "/tasks/{id}/results"), ("task_results",), None),
-    Operation("task_receipt", TaskRef, TaskReceipt, "task:read", True, task_receipt, ("GET", "/tasks/{id}/receipt"), ("task_receipt",), "receipt get"),
+    Operation(
+        "task_create",
+        TaskNew,
+        TaskCreated,
+        "task:create",
+        True,
+        create_task,
+        ("POST", "/tasks"),
+        ("task_create",),
+        "task create",
+        (("POST", "/api/tasks"),),
+        201,
+    ),
+    Operation(
+        "task_list",
+        TaskQuery,
+        TaskPage,
+        "task:read",
+        True,
+        list_tasks,
+        ("GET", "/tasks"),
+        ("task_list",),
+        "tasks",
+        (("GET", "/api/tasks"),),
+    ),
+    Operation(
+        "task_get",
+        TaskRef,
+        TaskView,
+        "task:read",
+        True,
+        get_task,
+        ("GET", "/tasks/{id}"),
+        ("task_get",),
+        "task show",
+        (("GET", "/api/tasks/{id}"),),
+    ),
+    Operation(
+        "task_update",
+        TaskChange,
+        TaskView,
+        "task:update",
+        True,
+        update_task,
+        ("PUT", "/tasks/{id}"),
+        ("task_update",),
+        None,
+        (("PUT", "/api/tasks/{id}"),),
+    ),
+    Operation(
+        "task_cancel",
+        TaskRef,
+        TaskView,
+        "task:cancel",
+        True,
+        cancel_task,
+        ("DELETE", "/tasks/{id}"),
+        ("task_cancel",),
+        "cancel",
+        (("POST", "/api/v1/tasks/{id}/cancel"),),
+    ),
+    Operation(
+        "task_delete",
+        TaskRef,
+        TaskCreated,
+        "task:cancel",
+        True,
+        delete_task,
+        ("DELETE", "/api/tasks/{id}"),
+        ("task_delete",),
+        None,
+    ),
+    Operation(
+        "task_results",
+        TaskRef,
+        TaskResults,
+        "task:read",
+        True,
+        task_results,
+        ("GET", "/tasks/{id}/results"),
+        ("task_results",),
+        None,
+    ),
+    Operation(
+        "task_receipt",
+        TaskRef,
+        TaskReceipt,
+        "task:read",
+        True,
+        task_receipt,
+        ("GET", "/tasks/{id}/receipt"),
+        ("task_receipt",),
+        "receipt get",
+    ),
 )

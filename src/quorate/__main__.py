@@ -1,0 +1,5 @@
+"""`python -m quorate` is the `quorate` command."""
+
+from quorate.app.cli import main
+
+main()

@@ -1,0 +1,7 @@
+"""What a program that uses a swarm imports: `from quorate import Client, AsyncClient`."""
+
+from quorate.client.asynchronous import AsyncClient
+from quorate.client.synchronous import Client
+from quorate.client.types import Agent, Created, Page, Results, Submitted
+
+__all__ = ["Agent", "AsyncClient", "Client", "Created", "Page", "Results", "Submitted"]
