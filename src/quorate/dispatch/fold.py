@@ -224,8 +224,7 @@ class State:
             self._release(run, held, at_ns)
         held.ended_ns, held.code, held.answered = at_ns, code, True
         held.reason = reason or ("late" if late else "")
-        node = self.roster.nodes[result.node]
-        node.seen_ns = at_ns
+        node = self.roster.saw(result.node, at_ns)
         slot = run.slots[held.slot]
         if code != OK:
             if not run.over:

@@ -126,7 +126,7 @@ def cut(
     bounds = [0]
     chunk_bytes = total_bytes = 0
     for index, (spec, task_name) in enumerate(zip(tasks, names, strict=True)):
-        size = len(pack(spec)) + 4 * len(task_name) + TASK_NAME_OVERHEAD
+        size = len(pack(spec)) + len(task_name.encode()) + TASK_NAME_OVERHEAD
         require(size <= CHUNK_BYTES, f"{task_name or spec.id.hex()}: {size} bytes, at most {CHUNK_BYTES}", TOO_LARGE)
         total_bytes += size
         if chunk_bytes + size > CHUNK_BYTES or index - bounds[-1] == JOB_CHUNK_TASKS:

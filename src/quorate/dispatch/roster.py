@@ -90,6 +90,13 @@ class Roster:
         node.failed += failed
         self._rank(node)
 
+    def saw(self, key: bytes, at_ns: int) -> Node:
+        """A node answered."""
+        node = self.nodes[key]
+        node.seen_ns = at_ns
+        self.dirty[key] = None
+        return node
+
     def take(self, lease: Lease) -> None:
         """A lease went to its node."""
         self.held[lease.node][lease.task, lease.slot, lease.epoch] = lease
