@@ -24,6 +24,16 @@ from quorate.security.heads import (
     sign_head,
 )
 from quorate.security.merkle import EMPTY_ROOT, Tree, verify_consistency, verify_inclusion
+from quorate.security.receipts import (
+    BadReceipt,
+    ReceiptReport,
+    build_receipt,
+    realm_id,
+    result_holds,
+    result_message,
+    sign_result,
+    verify_receipt,
+)
 from quorate.security.roles import RIGHTS, ROLES
 
 __all__ = [
@@ -32,14 +42,17 @@ __all__ = [
     "RIGHTS",
     "ROLES",
     "BadEvent",
+    "BadReceipt",
     "Chain",
     "Chains",
     "Frames",
     "GrantRecord",
     "Grants",
+    "ReceiptReport",
     "Tree",
     "Witness",
     "add_cosignatures",
+    "build_receipt",
     "check_challenge",
     "check_head",
     "check_hello",
@@ -52,14 +65,19 @@ __all__ = [
     "only_log",
     "open_event",
     "open_head",
+    "realm_id",
+    "result_holds",
+    "result_message",
     "session_frames",
     "session_keys",
     "sign_group",
     "sign_head",
     "sign_hello",
+    "sign_result",
     "sign_welcome",
     "signature_holds",
     "token_hash",
     "verify_consistency",
     "verify_inclusion",
+    "verify_receipt",
 ]
