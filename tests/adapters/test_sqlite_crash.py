@@ -266,6 +266,25 @@ def test_a_torn_tail_of_the_write_ahead_log_is_dropped(tmp_path: Path) -> None:
     asyncio.run(work())
 
 
+def test_a_start_moves_what_a_crash_left_into_the_database(tmp_path: Path) -> None:
+    """New groups never follow frames that may be in the page cache alone."""
+    live, found = tmp_path / "live", tmp_path / "found"
+
+    async def work() -> None:
+        store = await SqliteStore.open(live)
+        await store.commit(group_after(0, 10), await store.open_epoch(), 0)
+        found.mkdir(mode=0o700)
+        for name in ("quorate.sqlite", "quorate.sqlite-wal"):
+            (found / name).write_bytes((live / name).read_bytes())
+        await store.close()
+        store = await SqliteStore.open(found)
+        assert await store.size() == 10
+        assert (found / "quorate.sqlite-wal").stat().st_size == 0
+        await store.close()
+
+    asyncio.run(work())
+
+
 def test_a_damaged_database_is_reported_and_not_served(tmp_path: Path) -> None:
     async def work() -> None:
         store = await SqliteStore.open(tmp_path)

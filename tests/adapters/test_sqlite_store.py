@@ -62,6 +62,17 @@ def test_files_are_for_their_owner_alone_whatever_the_umask(tmp_path: Path) -> N
         os.umask(before)
 
 
+def test_a_file_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None:
+    run(make(tmp_path))
+    (tmp_path / DATABASE_FILE).chmod(0o644)
+    run(make_again(tmp_path))
+    assert stat.S_IMODE((tmp_path / DATABASE_FILE).stat().st_mode) == 0o600
+
+
+async def make_again(directory: Path) -> None:
+    await (await SqliteStore.open(directory)).close()
+
+
 def test_every_commit_is_synced(tmp_path: Path) -> None:
     create_file(tmp_path / DATABASE_FILE)
     db = connect_writer(tmp_path / DATABASE_FILE)
@@ -295,6 +306,12 @@ def test_more_states_than_are_merged_are_read_all_the_same(tmp_path: Path) -> No
         wanted = tuple(f"state {n}" for n in range(0, count, 2))
         assert keys(store.rows("note", RowFilter(limit=count, states=wanted))) == every[1::2]
         await store.close()
+        db = connect_reader(tmp_path / DATABASE_FILE)
+        asked: list[str] = []
+        db.set_trace_callback(asked.append)
+        assert len(read_rows(db, "note", RowFilter(limit=4))) == 4
+        assert len([query for query in asked if "FROM projected" in query]) == 1
+        db.close()
 
     run(work())
 
