@@ -66,7 +66,12 @@ def compose(settings: UpSettings, say: Any) -> tuple[Coordinator, LinkHub, tuple
         return LayeredBlobs(store, FileBlobs(settings.data / "blobs"))
 
     coordinator = Coordinator(
-        settings=CoordinatorSettings(name=settings.name, heartbeat_ms=settings.heartbeat_ms, lost_ms=settings.lost_ms),
+        settings=CoordinatorSettings(
+            name=settings.name,
+            heartbeat_ms=settings.heartbeat_ms,
+            lost_ms=settings.lost_ms,
+            executors=CoordinatorSettings().executors + tuple(e.name for pack in packs for e in pack.executors),
+        ),
         signer=load_or_create_key(settings.data / "authority.key"),
         verify=verify,
         open_store=open_store,

@@ -178,6 +178,10 @@ class Dispatch:
         known = self._state.roster.nodes.get(node)
         return known.state if known is not None else None
 
+    def executors(self) -> frozenset[str]:
+        """The names of all executors that a node which ever joined offers."""
+        return self._state.roster.executors()
+
     def online(self) -> tuple[bytes, ...]:
         """The nodes that may be given leases, in the order they joined."""
         return tuple(node.key for node in self._state.roster.nodes.values() if node.state == ONLINE)

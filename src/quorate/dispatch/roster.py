@@ -13,6 +13,8 @@ from quorate.numerics import Reputation
 
 ONLINE = "online"
 OFFLINE = "offline"
+EXECUTOR = "executor:"
+"""Before the name of an executor among a node's capabilities."""
 
 LeaseKey = tuple[bytes, int, int]
 """(task, slot, epoch)"""
@@ -119,6 +121,11 @@ class Roster:
     def offers(self, key: bytes, needs: frozenset[str]) -> bool:
         """Is the node online, and has it all that is needed?"""
         return self.nodes[key].state == ONLINE and needs <= self.offered[key]
+
+    def executors(self) -> frozenset[str]:
+        """The names of all executors that some node offers."""
+        offers = frozenset().union(*self.offered.values())
+        return frozenset(offer.removeprefix(EXECUTOR) for offer in offers if offer.startswith(EXECUTOR))
 
     def leases_of(self, key: bytes) -> tuple[Lease, ...]:
         """The live leases of a node, ordered."""

@@ -19,7 +19,7 @@ from quorate.services.coordinator import Coordinator, CoordinatorSettings, Issue
 from quorate.services.node import WITNESS_KEY, Node, NodeSettings, Witnessed
 from quorate.sim.crypto import OracleSigner, oracle_verify
 from quorate.sim.disk import SimBlobs, SimDisk, SimStore
-from quorate.sim.executors import LIARS, VirtualExecutor
+from quorate.sim.executors import EXECUTOR, LIARS, VirtualExecutor
 from quorate.sim.faults import COORDINATOR, Action, Plan
 from quorate.sim.follower import Follower
 from quorate.sim.loop import EPOCH_NS, VirtualLoop
@@ -91,7 +91,7 @@ class World:
         self.coordinator = self.hosts[COORDINATOR]
         self.nodes = [self.hosts[name] for name in plan.nodes]
         self.keys = {host.signer.public: host.name for host in self.nodes}
-        self.settings = CoordinatorSettings(snapshot_every=dice.choice((7, 40, 50_000)))
+        self.settings = CoordinatorSettings(snapshot_every=dice.choice((7, 40, 50_000)), executors=(EXECUTOR,))
         self.task_ms = dice.choice((5.0, 50.0, 300.0))
         self.slots = dice.randint(1, 4)
         self.deaths: list[str] = []

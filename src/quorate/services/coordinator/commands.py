@@ -11,7 +11,16 @@ from typing import Any
 from msgspec import Struct
 
 from quorate.base.codec import pack, unpack
-from quorate.base.errors import CONFLICT, DENIED, INVALID, NOT_FOUND, TOO_LARGE, QuorateError, require
+from quorate.base.errors import (
+    CONFLICT,
+    DENIED,
+    INVALID,
+    NOT_FOUND,
+    TOO_LARGE,
+    UNSUPPORTED,
+    QuorateError,
+    require,
+)
 from quorate.base.ids import NO_ID, hash_id
 from quorate.base.limits import (
     BLOB_SMALL_BYTES,
@@ -58,11 +67,12 @@ class Remembered(Struct, frozen=True, array_like=True):
 
 
 class Commands:
-    """Carries commands out on a realm."""
+    """Carries commands out on a realm. `executors`: those that a task may ask for before a node offers them."""
 
-    def __init__(self, realm: Realm, blobs: SmallBlobs) -> None:
+    def __init__(self, realm: Realm, blobs: SmallBlobs, executors: tuple[str, ...]) -> None:
         self._realm = realm
         self._blobs = blobs
+        self._executors = frozenset(executors)
         self._recent: OrderedDict[bytes, Remembered] = OrderedDict()
         self._keeps: list[Effect] = []
         self._carry_out: dict[type, Callable[[Any, Principal, int], list[Receipt]]] = {
@@ -117,11 +127,20 @@ class Commands:
         for id, data in command.inputs:
             require(len(data) <= BLOB_SMALL_BYTES, f"an input of {len(data)} bytes goes by the blob port", TOO_LARGE)
             require(hash_id(data) == id, "an input does not match its id", INVALID)
+        self._check_executors(frozenset(spec.executor for spec in command.tasks))
         bodies = self._realm.dispatch.draft_job(command.job, command.name, command.tasks, command.names, "")
         for id, data in command.inputs:
             self._blobs.put(id, data)
             self._keeps.append(Keep(id, data))
         return [self._realm.record("job.submitted", command.job, body, principal.grant, now) for body in bodies]
+
+    def _check_executors(self, wanted: frozenset[str]) -> None:
+        """A task that no node will ever run is refused now, not when its job has waited for ever."""
+        if wanted <= self._executors:
+            return
+        known = self._executors | self._realm.dispatch.executors()
+        for name in sorted(wanted - known):
+            raise QuorateError(UNSUPPORTED, f"unknown executor {name[:80]!r}: there is {', '.join(sorted(known))}")
 
     def _cancel(self, command: Cancel, principal: Principal, now: int) -> list[Receipt]:
         bodies = self._realm.dispatch.cancel(command.job, command.task, command.reason[:NAME_MAX_CHARS])

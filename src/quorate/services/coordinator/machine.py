@@ -56,7 +56,7 @@ class Machine:
         self.sessions = Sessions(settings, signer, verify)
         self._blobs = SmallBlobs()
         self.nodes = Nodes(settings, self.realm, self.sessions, self.heads, self._blobs, verify)
-        self.commands = Commands(self.realm, self._blobs)
+        self.commands = Commands(self.realm, self._blobs, settings.executors)
         self._snapshot_at = 0
 
     def found(self, nonce: bytes, admin_hash: bytes, now: int) -> None:
