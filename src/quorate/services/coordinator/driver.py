@@ -137,7 +137,13 @@ class Coordinator:
         self._stopping = True
         self._inbox.wake()
 
-    async def ask(self, principal: Principal, right: str, command: messages.Command, idem: str = "") -> bytes:
+    def derived(self, label: bytes) -> bytes:
+        """32 secret bytes, always the same for a label; only the holder of the authority's key can tell them."""
+        return hash_id(self._signer.sign(b"quorate secret 1\x00" + hash_id(label)))
+
+    async def ask(
+        self, principal: Principal, right: str, command: messages.Command, idem: str = "", request: bytes = b""
+    ) -> bytes:
         """Have the machine carry out a command: the packed reply, once it is on disk. Raises `QuorateError`."""
         if not self._ready or self._stopping:
             raise QuorateError(DATABASE if not self._stopping else CANCELLED, "the coordinator is not ready")
@@ -147,7 +153,7 @@ class Coordinator:
         call = self._last_call
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._calls[call] = future
-        self._inbox.push(messages.Asked(call, principal, right, command, idem))
+        self._inbox.push(messages.Asked(call, principal, right, command, idem, request))
         try:
             return await future
         finally:
