@@ -185,12 +185,13 @@ class AsyncClient:
 
     async def invite(self, label: str = "node") -> str:
         """A token with which one node can join."""
-        response = await self._send("POST", "/nodes/register", json={"label": label})
-        return str(msgspec.json.decode(response.content)["token"])
+        return str((await self.call("POST", "/nodes/register", {"label": label}))["token"])
 
     async def call(self, method: str, path: str, body: Any = None, **query: Any) -> Any:
-        """Any operation by its route below /api/v1, as plain values."""
-        return msgspec.json.decode((await self._send(method, path, json=body, params=query)).content)
+        """Any operation by its route (below /api/v1, unless it begins with /api/), as plain values."""
+        headers = {} if method == "GET" else {"idempotency-key": secrets.token_hex(16)}
+        response = await self._send(method, path, json=body, params=query, headers=headers)
+        return msgspec.json.decode(response.content)
 
     async def _read(self, path: str, kind: type[T], query: Mapping[str, Any] | None = None) -> T:
         params = {key: value for key, value in (query or {}).items() if value != ""}
@@ -202,11 +203,12 @@ class AsyncClient:
 
     async def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         last: BaseException | None = None
+        route = path if path.startswith("/api/") else f"/api/v1{path}"
         for attempt in range(RETRIES + 1):
             if attempt:
                 await asyncio.sleep(RETRY_FIRST_S * 2 ** (attempt - 1))
             try:
-                response = await self._http.request(method, f"/api/v1{path}", **arguments)
+                response = await self._http.request(method, route, **arguments)
             except httpx.TransportError as error:
                 last = error
                 continue

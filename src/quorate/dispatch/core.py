@@ -151,6 +151,11 @@ class Dispatch:
         run = self._state.runs.get(task)
         return run.spec if run is not None else None
 
+    def job_of(self, task: bytes) -> bytes:
+        """The job of a task that is not over; empty when it is, or there is none."""
+        run = self._state.runs.get(task)
+        return run.job if run is not None and not run.over else b""
+
     def state_of(self, task: bytes) -> TaskState | None:
         """Where a task of an unfinished job is."""
         run = self._state.runs.get(task)

@@ -33,6 +33,7 @@ from quorate.model import (
     Effect,
     GrantIssued,
     GrantRevoked,
+    Id,
     Keep,
     NodeChanged,
     Principal,
@@ -46,6 +47,7 @@ from quorate.services.coordinator.cache import SmallBlobs
 from quorate.services.coordinator.messages import (
     Asked,
     Cancel,
+    Delete,
     IssueGrant,
     Offer,
     RevokeGrant,
@@ -57,6 +59,11 @@ from quorate.services.coordinator.messages import (
     Written,
 )
 from quorate.services.coordinator.realm import Realm
+
+
+def _key(grant: Id, idem: str) -> Id:
+    """Keys of different callers do not meet."""
+    return hash_id(grant + idem.encode())
 
 
 class Remembered(Struct, frozen=True, array_like=True):
@@ -78,6 +85,7 @@ class Commands:
         self._carry_out: dict[type, Callable[[Any, Principal, int], list[Receipt]]] = {
             SubmitJob: self._submit,
             Cancel: self._cancel,
+            Delete: self._delete,
             IssueGrant: self._issue,
             RevokeGrant: self._revoke,
             WriteWork: self._work,
@@ -89,6 +97,14 @@ class Commands:
     def recall(self, key: bytes, record: bytes) -> None:
         """Take over a remembered reply from before a restart."""
         self._recent[key] = unpack(record, Remembered)
+
+    def repeats(self, grant: Id, idem: str, request: Id) -> bool:
+        """Was this very request carried out before under this key? Raises 1006 if it was another one."""
+        known = self._recent.get(_key(grant, idem))
+        if known is None:
+            return False
+        require(known.request == request, "the idempotency key was used for something else", CONFLICT)
+        return True
 
     def asked(self, asked: Asked, now: int) -> tuple[Effect, ...]:
         """Carry one command out; the reply comes last."""
@@ -108,12 +124,10 @@ class Commands:
 
     def _once(self, asked: Asked, principal: Principal, now: int) -> tuple[Effect, ...]:
         require(len(asked.idem) <= IDEMPOTENCY_KEY_MAX_CHARS, "the idempotency key is too long", TOO_LARGE)
-        key = hash_id(principal.grant + asked.idem.encode())
-        request = hash_id(pack(_repeatable(asked.command)))
-        known = self._recent.get(key)
-        if known is not None:
-            require(known.request == request, "the idempotency key was used for something else", CONFLICT)
-            return (Reply(asked.call, 0, known.payload),)
+        key = _key(principal.grant, asked.idem)
+        request = asked.request or hash_id(pack(asked.command))
+        if self.repeats(principal.grant, asked.idem, request):
+            return (Reply(asked.call, 0, self._recent[key].payload),)
         payload = self._run(asked, principal, now)
         remembered = Remembered(request, payload)
         self._recent[key] = remembered
@@ -145,6 +159,16 @@ class Commands:
     def _cancel(self, command: Cancel, principal: Principal, now: int) -> list[Receipt]:
         bodies = self._realm.dispatch.cancel(command.job, command.task, command.reason[:NAME_MAX_CHARS])
         return [self._realm.record("job.cancelled", body.job, body, principal.grant, now) for body in bodies]
+
+    def _delete(self, command: Delete, principal: Principal, now: int) -> list[Receipt]:
+        realm, reason = self._realm, command.reason[:NAME_MAX_CHARS]
+        job = realm.dispatch.job_of(command.task)
+        cancelled = realm.dispatch.cancel(job, command.task, reason) if job else ()
+        node = realm.work.node(command.task)
+        gone = node is None or node.tombstoned
+        drafts = () if gone else self._draft(Wish("tombstone", command.task, (reason,)))
+        receipts = [realm.record("job.cancelled", body.job, body, principal.grant, now) for body in cancelled]
+        return receipts + [realm.record(k, command.task, b, principal.grant, now, deps) for k, b, deps in drafts]
 
     def _issue(self, command: IssueGrant, principal: Principal, now: int) -> list[Receipt]:
         may_issue(principal, command.role)
@@ -209,16 +233,3 @@ class Commands:
         require(self._realm.dispatch.node_spec(command.node) is not None, "no such node", NOT_FOUND)
         body = NodeChanged(command.node, command.state, command.reason[:NAME_MAX_CHARS])
         return [self._realm.record("node.changed", command.node, body, principal.grant, now)]
-
-
-def _repeatable(command: Struct) -> object:
-    """What must be equal for two commands to be the same request: all but ids made up on the way."""
-    if isinstance(command, SubmitJob):
-        rank = {spec.id: index for index, spec in enumerate(command.tasks)}
-        tasks = [(spec.executor, spec.input, [rank.get(d, -1) for d in spec.deps]) for spec in command.tasks]
-        return ("job", command.name, command.names, tasks)
-    if isinstance(command, WriteWork):
-        return [(wish.verb, wish.args) for wish in command.wishes]
-    if isinstance(command, IssueGrant):
-        return ("grant", command.role, command.label, command.expires_ms)
-    return command

@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from quorate.base.codec import from_json, unpack
+from quorate.base.codec import from_json, to_json, unpack
 from quorate.base.errors import DENIED, NOT_FOUND, QuorateError, require
 from quorate.base.ids import HASH_BYTES, UUID_BYTES, hash_id, parse_id, uuid7
 from quorate.base.limits import BLOB_SMALL_BYTES
@@ -19,15 +19,24 @@ async def _once(data: bytes) -> Any:
 
 
 class Call:
-    """One call of one operation (`model.Context`)."""
+    """One call of one operation (`model.Context`). `repeated`: the same was carried out before under the key `idem`:
+    asking again gives the first answer, and what the operation made then is not there to be checked any more."""
 
     def __init__(
-        self, coordinator: Coordinator, principal: Principal, operation: Operation[Any, Any], idem: str = ""
+        self,
+        coordinator: Coordinator,
+        principal: Principal,
+        operation: Operation[Any, Any],
+        idem: str = "",
+        request: Id = b"",
+        repeated: bool = False,
     ) -> None:
         self.coordinator = coordinator
         self._principal = principal
         self.operation = operation
         self.idem = idem
+        self.request = request
+        self.repeated = repeated
 
     @property
     def principal(self) -> Principal:
@@ -41,9 +50,15 @@ class Call:
         """A UUIDv7 for a thing that is named before it is written."""
         return uuid7(self.now, self.coordinator.entropy.bytes(10))
 
+    def new_secret(self, size: int) -> bytes:
+        """A secret that is shown once; the same again when a request is repeated under its key."""
+        if not self.idem:
+            return self.coordinator.entropy.bytes(size)
+        return self.coordinator.derived(self._principal.grant + self.request + self.idem.encode())[:size]
+
     async def ask(self, command: Command) -> bytes:
         """Have the machine carry out a command; the packed reply once it is on disk. Raises `QuorateError`."""
-        return await self.coordinator.ask(self._principal, self.operation.right, command, self.idem)
+        return await self.coordinator.ask(self._principal, self.operation.right, command, self.idem, self.request)
 
     async def write(self, command: Command) -> Written:
         """`ask`, its reply decoded."""
@@ -90,4 +105,8 @@ async def run_operation(
         f"{operation.name} needs the right {operation.right!r}, role {principal.role!r} has it not",
         DENIED,
     )
-    return await operation.run(Call(coordinator, principal, operation, idem), given)
+    if not idem or operation.raw_in:
+        return await operation.run(Call(coordinator, principal, operation), given)
+    request = hash_id(operation.name.encode() + b"\x00" + to_json(given))
+    repeated = coordinator.machine.commands.repeats(principal.grant, idem, request)
+    return await operation.run(Call(coordinator, principal, operation, idem, request, repeated), given)

@@ -29,13 +29,15 @@ class Arrived(Struct, frozen=True):
 
 
 class Asked(Struct, frozen=True):
-    """Someone asks for a command. `right` is what the operation needs."""
+    """Someone asks for a command. `right` is what the operation needs. `idem`: the caller's key, under which
+    `request` (a hash of what was asked for; none: of the command) is carried out once."""
 
     call: int
     principal: Principal
     right: str
     command: "Command"
     idem: str = ""
+    request: Id = b""
 
 
 class BlobRead(Struct, frozen=True):
@@ -115,6 +117,13 @@ class Cancel(Struct, frozen=True):
     reason: str
 
 
+class Delete(Struct, frozen=True):
+    """Cancel a task's run, if one is under way, and take the task out of the tree, if it is there."""
+
+    task: bytes
+    reason: str
+
+
 class IssueGrant(Struct, frozen=True):
     token_hash: Id
     role: str
@@ -165,7 +174,7 @@ class SetNode(Struct, frozen=True):
     reason: str
 
 
-Command = SubmitJob | Cancel | IssueGrant | RevokeGrant | WriteWork | Write | Offer | SetNode
+Command = SubmitJob | Cancel | Delete | IssueGrant | RevokeGrant | WriteWork | Write | Offer | SetNode
 Event = LinkOpened | LinkClosed | Arrived | Asked | BlobRead | BlobStored | TileRead | Ticked | Closing
 
 

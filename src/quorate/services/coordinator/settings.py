@@ -6,7 +6,7 @@ from quorate.base import limits
 
 
 class CoordinatorSettings(Struct, frozen=True):
-    """Times in milliseconds. `executors`: names that a job may ask for though no node that offers them has joined yet."""
+    """Times in milliseconds. `executors`: what a job may ask for though no node that offers it has joined yet."""
 
     name: str = "quorate"
     heartbeat_ms: int = limits.HEARTBEAT_MS

@@ -62,6 +62,11 @@ class AgentView(Struct, rename="camel"):
     created_ms: int
 
 
+class AgentRemoved(Struct, rename="camel"):
+    id: str
+    status: str
+
+
 class AgentPage(Struct, rename="camel"):
     items: list[AgentView]
     next: str | None
@@ -140,12 +145,13 @@ async def update_agent(call: Call, given: AgentChange) -> AgentView:
     return _view(_find(call, given.id))
 
 
-async def remove_agent(call: Call, given: AgentRef) -> AgentView:
+async def remove_agent(call: Call, given: AgentRef) -> AgentRemoved:
     """Remove an agent; what was assigned to it stays."""
-    view = _view(_find(call, given.id))
-    wish = Wish("tombstone", parse_id(given.id, UUID_BYTES), (f"removed by {call.principal.name}",))
-    await call.ask(WriteWork((wish,)))
-    return view
+    agent = parse_id(given.id, UUID_BYTES, "agent id")
+    if not call.repeated:
+        _find(call, given.id)
+    await call.ask(WriteWork((Wish("tombstone", agent, (f"removed by {call.principal.name}",)),)))
+    return AgentRemoved(agent.hex(), "removed")
 
 
 async def agent_tasks(call: Call, given: AgentTasks) -> TaskPage:
@@ -187,7 +193,7 @@ OPERATIONS = (
     Operation(
         "agent_remove",
         AgentRef,
-        AgentView,
+        AgentRemoved,
         "agent:manage",
         True,
         remove_agent,

@@ -59,10 +59,18 @@ async def issue_grant(call: Call, given: GrantNew) -> GrantIssuedOut:
     label_fits = 0 < len(given.label) <= NAME_MAX_CHARS and given.label.isprintable()
     require(label_fits, "the label is empty, long or unprintable")
     require(given.ttl_ms >= 0, "ttlMs is not negative")
-    token = f"{given.role}-" + call.coordinator.entropy.bytes(TOKEN_BYTES).hex()
+    token = f"{given.role}-" + call.new_secret(TOKEN_BYTES).hex()
     expires_ms = call.now // 1_000_000 + given.ttl_ms if given.ttl_ms else 0
-    written = await call.write(IssueGrant(hash_id(token.encode()), given.role, expires_ms, given.label))
-    return GrantIssuedOut(written.receipts[0].event.hex(), token, given.role, given.label, expires_ms)
+    return await issue(call, token, IssueGrant(hash_id(token.encode()), given.role, expires_ms, given.label))
+
+
+async def issue(call: Call, token: str, command: IssueGrant) -> GrantIssuedOut:
+    """Have a token's grant written; what it became (a repeated request: the first time)."""
+    id = (await call.write(command)).receipts[0].event
+    record = call.coordinator.machine.realm.grants.get(id)
+    invariant(record is not None, "a grant that was issued is known")
+    assert record is not None
+    return GrantIssuedOut(id.hex(), token, record.role, record.label, record.expires_ms)
 
 
 async def list_grants(call: Call, given: Nothing) -> GrantPage:
@@ -92,7 +100,7 @@ OPERATIONS = (
         GrantNew,
         GrantIssuedOut,
         "grant:issue",
-        False,
+        True,
         issue_grant,
         ("POST", "/grants"),
         (),

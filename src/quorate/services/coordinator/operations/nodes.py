@@ -13,8 +13,7 @@ from quorate.model.views import NodeView
 from quorate.ports import RowFilter
 from quorate.services.coordinator.context import Call
 from quorate.services.coordinator.messages import IssueGrant, SetNode
-
-TOKEN_BYTES = 24
+from quorate.services.coordinator.operations.grants import TOKEN_BYTES, issue
 
 
 class NodeQuery(Struct, rename="camel", forbid_unknown_fields=True):
@@ -94,9 +93,10 @@ async def set_node(call: Call, given: NodeSet) -> NodeView:
 async def invite_node(call: Call, given: NodeInvite) -> NodeInvited:
     """Make a token with which one node can join, once."""
     require(len(given.label) <= NAME_MAX_CHARS and given.label.isprintable(), "the label is long or unprintable")
-    token = "join-" + call.coordinator.entropy.bytes(TOKEN_BYTES).hex()
+    token = "join-" + call.new_secret(TOKEN_BYTES).hex()
     expires_ms = call.now // 1_000_000 + JOIN_TOKEN_TTL_MS
-    await call.ask(IssueGrant(hash_id(token.encode()), "join", expires_ms, given.label, once=True))
+    command = IssueGrant(hash_id(token.encode()), "join", expires_ms, given.label, once=True)
+    expires_ms = (await issue(call, token, command)).expires_ms
     steps = ["pip install quorate", "quorate node URL --token <the token>"]
     return NodeInvited(given.public_key, "pending", token, token, expires_ms, steps)
 
@@ -131,7 +131,7 @@ OPERATIONS = (
         NodeInvite,
         NodeInvited,
         "grant:issue",
-        False,
+        True,
         invite_node,
         ("POST", "/nodes/register"),
         ("node_register",),

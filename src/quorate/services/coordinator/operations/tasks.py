@@ -17,10 +17,10 @@ from quorate.base.ids import UUID_BYTES, parse_id
 from quorate.base.limits import PAGE_DEFAULT, PAGE_MAX, TITLE_MAX_CHARS
 from quorate.model import TERMINAL, Operation, TaskState
 from quorate.model.receipts import TaskReceipt
-from quorate.model.views import AttemptView, TaskView
+from quorate.model.views import TaskView
 from quorate.ports import RowFilter
 from quorate.services.coordinator.context import Call
-from quorate.services.coordinator.messages import Cancel, Wish, WriteWork
+from quorate.services.coordinator.messages import Cancel, Delete, Wish, WriteWork
 from quorate.services.coordinator.operations.jobs import FileIn, JobIn, submit_job
 from quorate.services.coordinator.proofs import receipt_of
 
@@ -113,6 +113,7 @@ class ResultView(Struct, rename="camel"):
     output: str
     agreed: bool
     reason: str
+    usage: tuple[int, ...] = ()
 
 
 class TaskResults(Struct, rename="camel"):
@@ -268,6 +269,8 @@ def _fits(view: TaskView, given: TaskQuery) -> bool:
 async def update_task(call: Call, given: TaskChange) -> TaskView:
     """Change a task's title, assignee, tags, status or fields; what runs on nodes is not changed."""
     view = find_task(call, given.id)
+    if call.repeated:
+        return view
     subject = parse_id(given.id, UUID_BYTES, "task id")
     wishes: list[Wish] = []
     if call.coordinator.store.row("work", subject) is None:
@@ -293,6 +296,8 @@ async def update_task(call: Call, given: TaskChange) -> TaskView:
 async def cancel_task(call: Call, given: TaskRef) -> TaskView:
     """Cancel a task."""
     view = find_task(call, given.id)
+    if call.repeated:
+        return view
     require(view.state not in TERMINAL, f"the task is {view.state} already", CONFLICT)
     reason = f"cancelled by {call.principal.name}"
     if view.executor:
@@ -305,13 +310,13 @@ async def cancel_task(call: Call, given: TaskRef) -> TaskView:
 
 async def delete_task(call: Call, given: TaskRef) -> TaskCreated:
     """Cancel a task and take it out of the tree."""
+    key = parse_id(given.id, UUID_BYTES, "task id")
+    view = None if call.repeated and call.coordinator.store.row("tasks", key) is None else find_task(call, given.id)
+    await call.ask(Delete(key, f"deleted by {call.principal.name}"))
+    if view is None or not view.executor:
+        return TaskCreated(key.hex(), key.hex(), "", "cancelled")
     view = find_task(call, given.id)
-    subject = parse_id(view.id, UUID_BYTES)
-    if view.executor and view.state not in TERMINAL:
-        await call.ask(Cancel(parse_id(view.job, UUID_BYTES), subject, f"deleted by {call.principal.name}"))
-    if call.coordinator.store.row("work", subject) is not None:
-        await call.ask(WriteWork((Wish("tombstone", subject, (f"deleted by {call.principal.name}",)),)))
-    return TaskCreated(view.id, view.id, view.job, "cancelled" if view.state not in TERMINAL else view.state)
+    return TaskCreated(view.id, view.id, view.job, view.state)
 
 
 async def task_results(call: Call, given: TaskRef) -> TaskResults:
@@ -329,12 +334,13 @@ async def task_results(call: Call, given: TaskRef) -> TaskResults:
 
 
 def _answers(view: TaskView) -> list[ResultView]:
-    def of(attempt: AttemptView) -> ResultView:
-        agreed = attempt.node in view.agreed
-        output = view.output if agreed else ""
-        return ResultView(attempt.node, attempt.slot, attempt.epoch, attempt.code or 0, output, agreed, attempt.reason)
-
-    return [of(attempt) for attempt in view.attempts if attempt.code is not None]
+    return [
+        ResultView(
+            a.node, a.slot, a.epoch, a.code, a.output, a.node in view.agreed and bool(a.output), a.reason, a.usage
+        )
+        for a in view.attempts
+        if a.code is not None
+    ]
 
 
 async def task_receipt(call: Call, given: TaskRef) -> TaskReceipt:
