@@ -117,7 +117,7 @@ async def serve(settings: UpSettings) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    while not server.started and not serving.done():
+    while not server.started and not serving.done():  # noqa: ASYNC110
         await asyncio.sleep(STARTUP_POLL_S)
     if not serving.done():
         port = server.servers[0].sockets[0].getsockname()[1]

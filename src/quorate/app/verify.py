@@ -1,6 +1,7 @@
 """`quorate receipt verify` and `quorate log verify`: what a stranger runs. Neither believes a coordinator."""
 
 from collections.abc import AsyncIterator
+from dataclasses import fields
 from pathlib import Path
 
 from msgspec import Struct
@@ -44,7 +45,7 @@ def verify_receipt_file(file: Path, authority: str, nodes: tuple[str, ...], cosi
         cosigners=None if cosigners < 0 else cosigners,
     )
     if as_json:
-        emit(True, {"verified": True, **{name: _plain(getattr(report, name)) for name in report.__struct_fields__}})
+        emit(True, {"verified": True, **{f.name: _plain(getattr(report, f.name)) for f in fields(report)}})
     else:
         for line in report.lines:
             print(line)

@@ -12,7 +12,7 @@ from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-import quorate
+from quorate import __version__
 from quorate.base.limits import BODY_MAX_BYTES
 from quorate.edges.http import Gate, ReferencePage, dashboard_routes, error_response
 from quorate.edges.rest import rest_handlers
@@ -53,7 +53,7 @@ def build_app(
         request_max_body_size=BODY_MAX_BYTES,
         openapi_config=OpenAPIConfig(
             title="Quorate",
-            version=quorate.__version__,
+            version=__version__,
             path="/docs",
             render_plugins=[ReferencePage(), JsonRenderPlugin()],
             components=Components(security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer")}),
@@ -69,7 +69,7 @@ def health_routes(coordinator: Coordinator) -> list[Any]:
 
     @get("/health", summary="The process answers.", tags=["system"], security=[])
     async def health() -> dict[str, str]:
-        return {"status": "ok", "version": quorate.__version__}
+        return {"status": "ok", "version": __version__}
 
     @get("/ready", summary="The log is loaded and the disk takes writes.", tags=["system"], security=[])
     async def ready() -> Response[dict[str, str]]:

@@ -2,6 +2,6 @@
 
 from quorate.client.asynchronous import AsyncClient
 from quorate.client.synchronous import Client
-from quorate.client.types import Agent, Created, Page, Results, Submitted
+from quorate.client.types import Agent, Answered, Created, Emitted, Page, Results, Submitted
 
-__all__ = ["Agent", "AsyncClient", "Client", "Created", "Page", "Results", "Submitted"]
+__all__ = ["Agent", "Answered", "AsyncClient", "Client", "Created", "Emitted", "Page", "Results", "Submitted"]

@@ -40,6 +40,7 @@ class Answered(Struct, frozen=True, rename="camel"):
     output: str
     agreed: bool
     reason: str
+    usage: tuple[int, ...] = ()
 
 
 class Results(Struct, frozen=True, rename="camel"):

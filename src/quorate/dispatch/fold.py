@@ -223,6 +223,7 @@ class State:
         if not late:
             self._release(run, held, at_ns)
         held.ended_ns, held.code, held.answered = at_ns, code, True
+        held.output, held.usage = result.output, result.usage
         held.reason = reason or ("late" if late else "")
         node = self.roster.saw(result.node, at_ns)
         slot = run.slots[held.slot]

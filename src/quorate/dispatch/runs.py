@@ -8,8 +8,9 @@ terminal state never changes.
 
 from msgspec import Struct, field
 
+from quorate.base.ids import NO_ID
 from quorate.base.limits import REPLICAS_MAX
-from quorate.model import TERMINAL, Lease, Result, TaskSpec, TaskState
+from quorate.model import TERMINAL, Id, Lease, Result, TaskSpec, TaskState
 
 RUNNING = -1
 """Code of an attempt that has not ended."""
@@ -26,7 +27,7 @@ class Slot(Struct, array_like=True, gc=False):
 
 
 class Held(Struct, array_like=True, gc=False):
-    """One lease and how it ended. `answered`: a result came for it, on time or late."""
+    """One lease and how it ended. `answered`: a result came for it, on time or late; `output` and `usage` are its."""
 
     slot: int
     epoch: int
@@ -37,6 +38,8 @@ class Held(Struct, array_like=True, gc=False):
     code: int = RUNNING
     reason: str = ""
     answered: bool = False
+    output: Id = NO_ID
+    usage: tuple[int, ...] = ()
 
 
 class Doom(Struct, frozen=True, array_like=True, gc=False):

@@ -37,6 +37,8 @@ def _attempt_view(held: Held) -> AttemptView:
         ended_ms=_ms(held.ended_ns),
         code=None if held.code == RUNNING else held.code,
         reason=held.reason,
+        output=held.output.hex() if held.output != NO_ID else "",
+        usage=held.usage,
     )
 
 

@@ -32,7 +32,7 @@ class Hello(Struct, frozen=True, array_like=True):
 
 
 class Welcome(Struct, frozen=True, array_like=True):
-    """WELCOME: `sig` by the authority over both nonces, both exchange keys and the node. Frames are keyed from here on."""
+    """WELCOME: `sig` by the authority over both nonces, both exchange keys and the node. Frames are keyed from here."""
 
     session: int
     heartbeat_ms: int

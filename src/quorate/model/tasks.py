@@ -50,7 +50,7 @@ class Lease(Struct, frozen=True, array_like=True):
 
 
 class Result(Struct, frozen=True, array_like=True):
-    """A node's signed answer. `code` 0: `output` is the id of its bytes. `usage`: wall ms, CPU ms, peak KiB, bytes out."""
+    """A node's signed answer. `code` 0: `output` is the id of its bytes. `usage`: wall ms, CPU ms, peak KiB, bytes."""
 
     task: bytes
     slot: int

@@ -10,6 +10,9 @@ class View(Struct, frozen=True, rename="camel", omit_defaults=False):
 
 
 class AttemptView(View, frozen=True):
+    """One lease of a task. `code` None: it runs. `output`: what the node answered; `usage`: wall ms, CPU ms, peak KiB,
+    bytes out, as the node says."""
+
     slot: int
     epoch: int
     node: str
@@ -17,6 +20,8 @@ class AttemptView(View, frozen=True):
     ended_ms: int | None
     code: int | None
     reason: str
+    output: str = ""
+    usage: tuple[int, ...] = ()
 
 
 class TaskView(View, frozen=True):

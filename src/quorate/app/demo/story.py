@@ -19,8 +19,7 @@ from quorate.app.demo.reduce import reduce
 from quorate.app.demo.screen import Screen
 from quorate.app.output import emit
 from quorate.base.errors import CONFLICT, NOT_FOUND, QuorateError, require
-from quorate.client import AsyncClient
-from quorate.client.types import Submitted
+from quorate.client import AsyncClient, Submitted
 from quorate.model.views import JobView, TaskView
 
 NODES = 5
@@ -30,7 +29,7 @@ SLOTS = 2
 REPLICAS, QUORUM = 3, 2
 FILES_WANTED, FILES_MAX = 200, 240
 FILE_MAX_BYTES = 256 * 1024
-SKIPPED = {".git", ".venv", "node_modules", "__pycache__", "build", "dist", "demo"}
+SKIPPED = {"node_modules", "__pycache__", "build", "dist", "demo"}
 KILL_AT, BACK_AFTER_S = 0.35, 4.0
 LOOK_S = 0.25
 MARK = ".quorate-demo"
@@ -88,7 +87,8 @@ def choose(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
-        if SKIPPED.isdisjoint(relative.parts) and path.is_file() and 0 < path.stat().st_size <= FILE_MAX_BYTES:
+        hidden = any(part.startswith(".") or part in SKIPPED for part in relative.parts)
+        if not hidden and path.is_file() and 0 < path.stat().st_size <= FILE_MAX_BYTES:
             found[str(relative)] = path
         if len(found) == FILES_MAX:
             break
@@ -128,7 +128,7 @@ class Swarm:
             for number in range(1, NODES + 1):
                 self.nodes.append(self._node(number, await client.invite(f"node-{number}")))
             await asyncio.gather(*(node.start() for node in self.nodes))
-            while (await client.status())["nodes"]["online"] < NODES:
+            while (await client.status())["nodes"]["online"] < NODES:  # noqa: ASYNC110
                 await asyncio.sleep(LOOK_S)
 
     def client(self) -> AsyncClient:

@@ -10,8 +10,8 @@ STYLE = """
 :root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}body{max-width:62rem;margin:2rem auto;padding:0 1rem}
 code,pre{font-family:ui-monospace,monospace;font-size:.875rem}h2{margin-top:2.5rem;text-transform:capitalize}
 details{border:1px solid color-mix(in srgb,currentColor 20%,transparent);border-radius:.5rem;margin:.5rem 0;
-padding:.5rem .75rem}summary{cursor:pointer}b{display:inline-block;min-width:4.5rem}td,th{text-align:left;padding:.1rem 1rem .1rem 0;
-vertical-align:top}pre{overflow:auto}
+padding:.5rem .75rem}summary{cursor:pointer}b{display:inline-block;min-width:4.5rem}
+td,th{text-align:left;padding:.1rem 1rem .1rem 0;vertical-align:top}pre{overflow:auto}
 """
 
 
@@ -30,8 +30,14 @@ class ReferencePage(OpenAPIRenderPlugin):
                 sections.setdefault(tag, []).append(_operation(method, path, described))
         title = escape(f"{openapi_schema['info']['title']} {openapi_schema['info']['version']}")
         body = "".join(f"<h2>{escape(tag)}</h2>{''.join(found)}" for tag, found in sorted(sections.items()))
-        head = f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'><title>{title}</title>"
-        intro = "<p>Machine-readable: <a href='/docs/openapi.json'>openapi.json</a>. Send <code>Authorization: Bearer …</code>.</p>"
+        head = (
+            "<!doctype html><html lang=en><meta charset=utf-8>"
+            f"<meta name=viewport content='width=device-width'><title>{title}</title>"
+        )
+        intro = (
+            "<p>Machine-readable: <a href='/docs/openapi.json'>openapi.json</a>. "
+            "Send <code>Authorization: Bearer …</code>.</p>"
+        )
         return f"{head}<style>{STYLE}</style><h1>{title}</h1>{intro}{body}".encode()
 
 
@@ -44,9 +50,8 @@ def _operation(method: str, path: str, described: dict[str, Any]) -> str:
     body = "".join(
         f"<p>Body: <code>{escape(_type(content.get('schema', {})))}</code></p>" for content in bodies.values()
     )
-    summary = (
-        f"<summary><b>{method.upper()}</b><code>{escape(path)}</code> {escape(described.get('summary', ''))}</summary>"
-    )
+    words = escape(described.get("summary", ""))
+    summary = f"<summary><b>{method.upper()}</b><code>{escape(path)}</code> {words}</summary>"
     table = f"<table>{rows}</table>" if rows else ""
     return f"<details>{summary}<p>{escape(described.get('description', ''))}</p>{table}{body}</details>"
 

@@ -98,9 +98,8 @@ async def register_agent(call: Call, given: AgentNew) -> AgentView:
     """Register an agent."""
     subject = call.new_id()
     wishes = [Wish("create", subject, ("agent", given.name, b""))]
-    for name in ("type", "status", "capabilities", "tools", "metadata"):
-        if value := getattr(given, name):
-            wishes.append(Wish("set", subject, (name, value)))
+    given_fields = ((name, getattr(given, name)) for name in ("type", "status", "capabilities", "tools", "metadata"))
+    wishes += [Wish("set", subject, (name, value)) for name, value in given_fields if value]
     written = await call.write(WriteWork(tuple(wishes)))
     first = await call.coordinator.feed.read(written.receipts[0].position - 1, 1)
     return _view(_find(call, first[0].view.subject))

@@ -2,7 +2,7 @@
 
 from msgspec import Struct
 
-import quorate
+from quorate import __version__
 from quorate.model import Operation
 from quorate.numerics import max_faulty
 from quorate.services.coordinator.context import Call
@@ -72,7 +72,7 @@ async def status(call: Call, given: Nothing) -> StatusOut:
     online = nodes.get("online", 0)
     watch = coordinator.observer.watch
     return StatusOut(
-        version=quorate.__version__,
+        version=__version__,
         realm=realm.id.hex(),
         name=realm.name,
         authority=realm.authority.hex(),
@@ -106,7 +106,7 @@ async def panels(call: Call, given: Nothing) -> PanelPage:
 
 async def version(call: Call, given: Nothing) -> VersionOut:
     """The version that answers."""
-    return VersionOut(quorate.__version__, 1)
+    return VersionOut(__version__, 1)
 
 
 OPERATIONS = (
