@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from live import Live
 from processes import Processes
 
 settings.register_profile("quorate", derandomize=True, deadline=None, database=None, print_blob=True)
@@ -97,6 +98,17 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
     """Starts real processes; whatever still runs at the end of the test is ended, and shown if the test failed."""
     with Processes(tmp_path / "logs") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def swarm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """One coordinator and two nodes as processes, shared by the tests of a worker: what a test makes is its own."""
+    place = tmp_path_factory.mktemp("swarm")
+    with Processes(place / "logs") as running:
+        live = Live(running, place / "data", "--cors", "https://elsewhere.example")
+        for name in ("ada", "bob"):
+            live.node(name, "--slots", "4")
+        yield live
 
 
 @pytest.fixture

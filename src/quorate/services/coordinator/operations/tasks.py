@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from quorate.base.codec import from_json
-from quorate.base.errors import CONFLICT, INVALID, NOT_FOUND, QuorateError, require
+from quorate.base.errors import CONFLICT, INVALID, NOT_FOUND, OK, QuorateError, require
 from quorate.base.ids import UUID_BYTES, parse_id
 from quorate.base.limits import PAGE_DEFAULT, PAGE_MAX, TITLE_MAX_CHARS
 from quorate.model import TERMINAL, Operation, TaskState
@@ -98,6 +98,15 @@ class TaskQuery(Struct, rename="camel", forbid_unknown_fields=True):
 
 class TaskRef(Struct, rename="camel", forbid_unknown_fields=True):
     id: str
+
+
+class TaskDetail(TaskView, frozen=True):
+    """A task, with open-swarm's names for its id and state. `progress`: how much of what it needs is there, in percent:
+    of its quorum the answers that agree, or might."""
+
+    task_id: str = ""
+    status: str = ""
+    progress: int = 0
 
 
 class TaskPage(Struct, rename="camel"):
@@ -210,9 +219,12 @@ def _merged(run: TaskView, work: TaskView) -> TaskView:
     return replace(run, **extra)
 
 
-async def get_task(call: Call, given: TaskRef) -> TaskView:
+async def get_task(call: Call, given: TaskRef) -> TaskDetail:
     """One task: state, attempts, who agreed, and why it ended as it did."""
-    return find_task(call, given.id)
+    view = find_task(call, given.id)
+    answers = sum(attempt.code == OK for attempt in view.attempts) if view.executor else 0
+    progress = 100 if view.state == TaskState.COMPLETED else 100 * min(answers, view.quorum) // max(view.quorum, 1)
+    return TaskDetail(*astuple(view), task_id=view.id, status=view.state, progress=progress)
 
 
 async def list_tasks(call: Call, given: TaskQuery) -> TaskPage:
@@ -377,7 +389,7 @@ OPERATIONS = (
     Operation(
         "task_get",
         TaskRef,
-        TaskView,
+        TaskDetail,
         "task:read",
         True,
         get_task,
