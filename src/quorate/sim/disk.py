@@ -233,7 +233,9 @@ class SimStore:
 
 
 class SimBlobs:
-    """`ports.Blobs` on the same disk. A blob is durable when `put` returns, absent before."""
+    """`ports.Blobs` on the same disk: blobs of their own, and what the store keeps beside its events.
+
+    A blob is durable when `put` returns, absent before."""
 
     def __init__(self, disk: SimDisk, process: SimProcess) -> None:
         self._disk = disk
@@ -256,16 +258,18 @@ class SimBlobs:
             yield whole[at : at + BLOB_PART_BYTES]
 
     async def size(self, id: Id) -> int | None:
-        self._process.check()
-        blob = self._disk.blobs.get(id)
+        blob = self._find(id)
         return None if blob is None else len(blob)
 
     async def part(self, id: Id, offset: int, limit: int) -> bytes:
         return self._blob(id)[offset : offset + limit]
 
     def _blob(self, id: Id) -> bytes:
-        self._process.check()
-        blob = self._disk.blobs.get(id)
+        blob = self._find(id)
         if blob is None:
             raise QuorateError(NOT_FOUND, f"no blob {id.hex()}")
         return blob
+
+    def _find(self, id: Id) -> bytes | None:
+        self._process.check()
+        return self._disk.blobs.get(id, self._disk.tables.keeps.get(id))

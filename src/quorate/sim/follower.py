@@ -3,13 +3,17 @@
 Invariant of what it follows: each position once, in order; nothing shown is ever taken back.
 """
 
+import asyncio
 from typing import Any
 
 from quorate.base.codec import unpack
+from quorate.base.errors import DATABASE, QuorateError
 from quorate.base.ids import hash_id
 from quorate.model import Event, Id, JobCancelled, JobSubmitted, Sealed, TaskSettled
 from quorate.sim.process import SimProcess
 from quorate.sim.trace import Trace
+
+AGAIN_S = 0.1
 
 
 class Follower:
@@ -32,9 +36,16 @@ class Follower:
         return sum(len(tasks) for tasks in self._open.values())
 
     async def _follow(self, driver: Any) -> None:
-        async for batch in driver.feed.follow(len(self.seen)):
-            for published in batch:
-                self._take(published.position, published.sealed)
+        while True:
+            try:
+                async for batch in driver.feed.follow(len(self.seen)):
+                    for published in batch:
+                        self._take(published.position, published.sealed)
+            except QuorateError as error:
+                if error.code != DATABASE:
+                    raise
+                self._trace.add("follower", "is told to come again")
+                await asyncio.sleep(AGAIN_S)
 
     def _take(self, position: int, sealed: Sealed) -> None:
         if position != len(self.seen) + 1:

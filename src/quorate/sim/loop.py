@@ -24,6 +24,8 @@ Ts = TypeVarTuple("Ts")
 EPOCH_NS = 1_750_000_000 * SECOND_NS
 """What a wall clock without skew shows at virtual time 0."""
 
+ABANDON_ROUNDS = 50
+
 OWNER: ContextVar["Owner | None"] = ContextVar("owner", default=None)
 """The simulated process whose code runs; tasks inherit it."""
 
@@ -109,6 +111,18 @@ class VirtualLoop(base_events.BaseEventLoop):
         tasks = sorted(asyncio.all_tasks(self), key=hash)
         return [f"{task.get_name()} ({_where(task)})" for task in tasks]
 
+    def abandon(self) -> None:
+        """Cancel whatever is left, again and again for what clings to life, and close."""
+        for _ in range(ABANDON_ROUNDS):
+            left = [task for task in asyncio.all_tasks(self) if not task.done()]
+            if not left:
+                break
+            for task in left:
+                task.cancel()
+            self._last_second, self._last_step = float("inf"), self.steps + 1_000_000
+            self.run_until_complete(_one_turn())
+        self.close()
+
     def _run_once(self) -> None:
         """One turn: move time if nothing is ready, collect due timers, run what is ready."""
         ready, timers = self._ready, self._scheduled
@@ -147,6 +161,10 @@ class VirtualLoop(base_events.BaseEventLoop):
     def run_in_executor(self, executor: Any, func: Callable[[Unpack[Ts]], T], *args: *Ts) -> "asyncio.Future[T]":
         """There are no threads in a simulation. Always raises."""
         raise NotImplementedError(f"a thread was asked for inside the simulation: {func}")
+
+
+async def _one_turn() -> None:
+    await asyncio.sleep(0)
 
 
 def _make_task(loop: Any, coro: Any, **options: Any) -> "asyncio.Task[Any]":

@@ -6,6 +6,7 @@ Invariant: an outcome is a function of (seed, profile): the digest of its trace 
 import asyncio
 import gc
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from quorate.sim.loop import Hang, VirtualLoop
 from quorate.sim.world import World
 
 VIRTUAL_S_MAX = 600.0
-STEPS_MAX = 5_000_000
+STEPS_MAX = 600_000
 CHUNK_SEEDS = 4
 
 
@@ -55,7 +56,7 @@ def run_seed(seed: int, profile: str, keep_trace: bool = False) -> Outcome:
         violations += check(world)
     finally:
         asyncio.set_event_loop(None)
-        loop.close()
+        loop.abandon()
         if collecting:
             gc.enable()
     for violation in violations:
@@ -81,6 +82,9 @@ def _live(world: World, loop: VirtualLoop) -> list[str]:
         loop.run(world.end(), VIRTUAL_S_MAX, STEPS_MAX)
     except Hang as hang:
         return [f"hang: {hang}"]
+    except Exception as error:  # of the code under test: to be shown with its seed, like any violation
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        return [f"the run broke: {error!r} at {place.name}:{place.lineno}"]
     return []
 
 

@@ -45,6 +45,7 @@ class Call:
     receipts: tuple[Receipt, ...] | None = None
     payload: bytes | None = None
     refused: int = 0
+    over: bool = False  # answered; or not, where it may not be repeated
     certain: SubmitJob | None = None  # the job, where the first try was answered: later ones have other ids
 
 
@@ -73,7 +74,7 @@ class Client:
 
     def unfinished(self) -> list[str]:
         """Calls without an answer."""
-        return [f"{self.name} {call.what} {call.idem}" for call in self.calls if not (call.receipts or call.refused)]
+        return [f"{self.name} {call.what} {call.idem}" for call in self.calls if not call.over]
 
     async def _job(self) -> None:
         name = f"{self.name}-job{self._next()}"
@@ -112,15 +113,18 @@ class Client:
                 if error.code not in PASSING:
                     call.refused = error.code
                     self._trace.add(self.name, f"refused {error.code}: {what} {idem}: {error.message}")
-                    return call
+                    break
             else:
                 self._acknowledged(call, payload)
+                call.over = True
                 if not idem or not self._dice.chance(0.2):
-                    return call
+                    break
             if not idem:
-                return call
+                break
             await asyncio.sleep(RETRY_S * (0.5 + self._dice.random()))
             call.command = make()
+        call.over = True
+        return call
 
     def _acknowledged(self, call: Call, payload: bytes) -> None:
         receipts = unpack(payload, Written).receipts

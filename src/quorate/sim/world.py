@@ -33,6 +33,7 @@ CALL_TIMEOUT_S = 3.0
 END_WITHIN_S = 240.0  # every job ends so long after the last fault
 POLL_S = 0.1
 SETTLE_S = 4.0  # for heads, receipts and cosignatures to travel once all jobs have ended
+STOP_WITHIN_S = 20.0
 RESTART_S = 0.3  # a supervisor starts again what ended with an error
 
 
@@ -69,6 +70,7 @@ class Host:
         self.executor: VirtualExecutor | None = None
         self.lives = 0
         self.lies = 0
+        self.stopping = False
         self.start_again = False  # once the process that is stopping has come to its end
 
     @property
@@ -138,15 +140,21 @@ class World:
         """Look at what is left, stop everything gracefully, then wait until no process has a task."""
         self.tasks_at_rest = {name: host.process.tasks for name, host in self.hosts.items() if host.process}
         self.leftovers = [what for host in self.hosts.values() if host.up for what in self._left_at(host)]
-        for host in (*self.nodes, self.coordinator):
-            if host.up:
-                assert host.process is not None
-                stopping = host.process.spawn(host.driver.stop(), "stop")
-                await asyncio.wait([stopping, self._serving[host.name]], timeout=30)
-                self.kill(host.name)
+        await asyncio.gather(*(self._stop(host) for host in self.nodes))
+        await self._stop(self.coordinator)
         for host in self.hosts.values():
             if host.process is not None:
                 await host.process.buried()
+
+    async def _stop(self, host: Host) -> None:
+        if not host.up:
+            return
+        assert host.process is not None
+        stopping = host.process.spawn(host.driver.stop(), "stop")
+        _, late = await asyncio.wait([stopping, self._serving[host.name]], timeout=STOP_WITHIN_S)
+        if late:
+            self.leftovers.append(f"{host.name} did not stop within {STOP_WITHIN_S} s")
+        self.kill(host.name)
 
     def _ended(self) -> bool:
         return self.follower.outstanding() == 0 and not any(client.unfinished() for client in self.clients)
@@ -155,9 +163,9 @@ class World:
         """A new process on the machine's old disk; nothing if one runs."""
         host = self.hosts[name]
         if host.up:
-            host.start_again = True
+            host.start_again = host.stopping
             return
-        host.start_again = False
+        host.start_again = host.stopping = False
         host.lives += 1
         host.process = SimProcess(self.loop, name)
         self.trace.add(name, f"starts, life {host.lives}")
@@ -288,6 +296,7 @@ class World:
         host = self.hosts[action.target]
         if host.up:
             assert host.process is not None
+            host.stopping = True
             host.process.spawn(host.driver.stop(drain_ms=action.amount), "stop")
 
     async def _do_cut(self, action: Action) -> None:

@@ -170,7 +170,8 @@ class Coordinator:
         for event in events:
             effects += self.machine.step(event, now)
         effects += self.machine.step(messages.Closing(), now)
-        await self._fly(effects)
+        if effects:  # a flight wakes this loop when it lands: an empty one would keep it awake for ever
+            await self._fly(effects)
 
     async def _last_turn(self) -> None:
         if self._ready:
@@ -259,6 +260,7 @@ class Coordinator:
 
     async def _reload(self, error: BaseException) -> None:
         self._ready = False
+        self.feed.end()
         if self._flight is not None:
             self._flight.cancel()
             await asyncio.gather(self._flight, return_exceptions=True)

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from quorate.base.codec import to_json, unpack
-from quorate.base.errors import INVALID, NOT_FOUND, RATE_LIMITED, QuorateError, require
+from quorate.base.errors import DATABASE, INVALID, NOT_FOUND, RATE_LIMITED, QuorateError, require
 from quorate.base.hlc import millis_of
 from quorate.base.ids import hash_id
 from quorate.base.limits import READ_BATCH_EVENTS, RING_EVENTS, SUBSCRIBERS_MAX
@@ -104,6 +104,7 @@ class Feed:
         self._store = store
         self._ring: deque[Published] = deque(maxlen=RING_EVENTS)
         self._news: asyncio.Future[None] | None = None
+        self._ended = False
         self.followers = 0
 
     def publish(self, first: int, events: Sequence[Sealed]) -> list[Published]:
@@ -111,10 +112,18 @@ class Feed:
         published = [Published(self.log, first + index, sealed) for index, sealed in enumerate(events)]
         self._ring.extend(published)
         self.position = first + len(events) - 1
+        self._wake()
+        return published
+
+    def end(self) -> None:
+        """The coordinator reloads and makes a new feed: whoever follows this one is told to come again."""
+        self._ended = True
+        self._wake()
+
+    def _wake(self) -> None:
         news, self._news = self._news, None
         if news is not None and not news.done():
             news.set_result(None)
-        return published
 
     async def read(self, after: int, limit: int) -> list[Published]:
         """At most `limit` committed events after a position."""
@@ -127,12 +136,14 @@ class Feed:
         ]
 
     async def follow(self, after: int) -> AsyncIterator[list[Published]]:
-        """Batches of events after a position, without end. Raises 1004 when too many follow."""
+        """Batches of events after a position, without end. Raises 1004 when too many follow, 2000 on a reload."""
         if self.followers >= SUBSCRIBERS_MAX:
             raise QuorateError(RATE_LIMITED, f"{SUBSCRIBERS_MAX} followers already")
         self.followers += 1
         try:
             while True:
+                if self._ended:
+                    raise QuorateError(DATABASE, "the coordinator reloads", "Follow again from the last cursor")
                 if after < self.position:
                     batch = await self.read(after, READ_BATCH_EVENTS)
                     after = batch[-1].position

@@ -13,7 +13,7 @@ from quorate.base.codec import pack
 from quorate.base.errors import invariant
 from quorate.base.limits import MS_NS
 from quorate.base.signing import Signer, Verify
-from quorate.model import Append, Effect, GrantIssued, JobCancelled, LeasesGranted, Save, SignedHead, TaskSettled
+from quorate.model import Append, Effect, GrantIssued, LeasesEnded, LeasesGranted, Save, SignedHead
 from quorate.services.coordinator.cache import SmallBlobs
 from quorate.services.coordinator.commands import Commands
 from quorate.services.coordinator.heads import HeadBook
@@ -106,12 +106,13 @@ class Machine:
         before: list[Effect] = []
         dispatch = self.realm.dispatch
         while bodies := (dispatch.due(now) or dispatch.plan(now)):
+            for body in bodies:
+                if isinstance(body, LeasesEnded):
+                    after += self._void(body, now)
             self.realm.record_all(bodies, now)
             for body in bodies:
                 if isinstance(body, LeasesGranted):
                     after += self.nodes.assign(body, now)
-                elif isinstance(body, (TaskSettled, JobCancelled)):
-                    after += self._void(body, now)
         after += self._renew_head(now)
         group, rows = self.realm.close()
         if group:
@@ -125,13 +126,16 @@ class Machine:
             before.append(Save(SNAPSHOT_KEY, self.realm.snapshot()))
         return (*before, *after)
 
-    def _void(self, body: TaskSettled | JobCancelled, now: int) -> list[Effect]:
-        """Leases of a cancelled task are void at once; those of one that was settled may finish: evidence."""
-        if isinstance(body, TaskSettled) and body.state != "cancelled":
-            return []
+    def _void(self, body: LeasesEnded, now: int) -> list[Effect]:
+        """Tell nodes that their leases end here: a slot that is free for one side must be free for the other."""
+        by_node: dict[bytes, list[tuple[bytes, int, int]]] = {}
+        for task, slot, epoch, _ in body.ended:
+            lease = self.realm.dispatch.lease_of(task, slot, epoch)
+            if lease is not None:
+                by_node.setdefault(lease.node, []).append((task, slot, epoch))
         effects: list[Effect] = []
-        for lease in self.realm.dispatch.leases_of(body.task):
-            effects += self.nodes.void(lease.node, ((lease.task, lease.slot, lease.epoch),), "cancelled", now)
+        for node, leases in by_node.items():
+            effects += self.nodes.void(node, tuple(leases), body.reason, now)
         return effects
 
     def _renew_head(self, now: int) -> Sequence[Effect]:

@@ -141,8 +141,13 @@ class Nodes:
         effects = self._sessions.welcome(session, hello, grant, now)
         self._absent.pop(hello.node, None)
         self._change(hello.node, "online", "joined" if hello.join else "connected", now)
-        self._realm.record_all(self._realm.dispatch.keep_only(hello.node, hello.running), now)
-        return effects
+        dispatch = self._realm.dispatch
+        self._realm.record_all(dispatch.keep_only(hello.node, hello.running), now)
+        # What ended here while the node was away still fills its slots there: it would refuse what it is given.
+        held = {(lease.task, lease.slot, lease.epoch) for lease in dispatch.leases_on(hello.node)}
+        said = [(lease.task, lease.slot, lease.epoch) for lease in hello.running]
+        void = tuple(lease for lease in said if lease not in held)
+        return (*effects, *self.void(hello.node, void, "the lease ended meanwhile", now))
 
     def _grant_for(self, hello: Hello, now: int) -> bytes:
         """The node's grant: the one it has, or a new one for its join token."""

@@ -1,7 +1,7 @@
 """A node's driver: feeds the machine, runs executors, carries messages."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from quorate.base.codec import unpack
@@ -16,6 +16,9 @@ from quorate.services.node import messages
 from quorate.services.node.box import NodeBox
 from quorate.services.node.machine import WITNESS_KEY, Machine
 from quorate.services.node.settings import NodeSettings
+
+MOMENT_S = 0.05
+DELIVER_MS = 2_000
 
 
 class Records(Protocol):
@@ -52,6 +55,7 @@ class Node:
         self._last_call = 0
         self._runs: dict[messages.LeaseKey, asyncio.Task[None]] = {}
         self._stopping = False
+        self._given_up = False
         self._refused: QuorateError | None = None
         self.finished = 0
         self.machine: Machine
@@ -62,7 +66,7 @@ class Node:
         self.machine = Machine(self._settings, self._signer, self._verify, self.capabilities, remembered)
         receiving = asyncio.create_task(self._receive())
         try:
-            while self._refused is None and not (self._stopping and self.machine.idle):
+            while self._refused is None and not (self._stopping and self.machine.idle) and not self._given_up:
                 await self._turn()
         finally:
             receiving.cancel()
@@ -75,12 +79,18 @@ class Node:
     async def stop(self, reason: str = "the node stops", drain_ms: int = DRAIN_MS) -> None:
         """Take nothing new, finish what runs; hand back what is not done after `drain_ms`."""
         self._inbox.push(messages.Drained(reason))
-        until = self._clock.now() + drain_ms * MS_NS
         self._stopping = True
-        while self.machine.running and self._clock.now() < until:
-            await asyncio.wait(self._runs.values(), timeout=(until - self._clock.now()) / SECOND_NS)
-            await asyncio.sleep(0)
+        await self._until(lambda: not self.machine.running, drain_ms)
         self._inbox.push(messages.Drained(reason, now_back=True))
+        # A result that nobody takes (the coordinator is away, or refuses it) must not keep the process for ever.
+        await self._until(lambda: self.machine.idle, DELIVER_MS)
+        self._given_up = True
+        self._inbox.wake()
+
+    async def _until(self, done: Callable[[], bool], most_ms: int) -> None:
+        until = self._clock.now() + most_ms * MS_NS
+        while not done() and self._clock.now() < until:
+            await asyncio.sleep(MOMENT_S)
 
     async def _turn(self) -> None:
         deadline, now = self.machine.deadline(), self._clock.now()

@@ -246,7 +246,7 @@ class Machine:
             self._settings.name,
             self._capabilities,
             self._settings.slots,
-            tuple(self.running.values()),
+            (*self.running.values(), *(_lease_of(answer) for answer in self._ready.values())),
             b"",
         )
         self._hello = sign_hello(challenge, draft, self._signer)
@@ -271,8 +271,7 @@ class Machine:
 
     def _cancelled(self, cancellation: Cancellation) -> tuple[Effect, ...]:
         effects: list[Effect] = []
-        for key in cancellation.items:
-            self._ready.pop(key, None)
+        for key in cancellation.items:  # a result that is there already is delivered: it may still be of use
             if (lease := self.running.pop(key, None)) is not None:
                 effects.append(Abort(lease, cancellation.reason))
         return tuple(effects)
@@ -385,3 +384,9 @@ class Machine:
 
     def _send(self, msg_type: MessageType, payload: Struct, now: int) -> Send:
         return Send(self._link, msg_type, self._frames.seal(msg_type, pack(payload), now))
+
+
+def _lease_of(answer: Answer) -> Lease:
+    """The lease that a result answers; the node does not keep until when it ran."""
+    result = answer.result
+    return Lease(result.task, result.slot, result.epoch, result.node, 0)
