@@ -156,6 +156,7 @@ class Twins:
         self._validators = validators
         self.one, self.two = Dispatch(validators), Dispatch(validators)
         self.log: list[tuple[Any, int, int]] = []
+        self.strict = False
 
     def apply(self, body: Any, at_ns: int) -> None:
         body = unpack(pack(body), type(body))  # as it will be read from the log
@@ -164,7 +165,12 @@ class Twins:
         self.two.apply(*self.log[-1])
 
     def both(self, name: str, *args: Any) -> Any:
+        if self.strict:
+            before = self.one.snapshot()
+            ignored = getattr(self.one, name)(*args)
+            assert self.one.snapshot() == before, f"{name} only decides"
         first, second = getattr(self.one, name)(*args), getattr(self.two, name)(*args)
+        assert not self.strict or first == ignored, f"{name} decides the same when asked again"
         assert first == second, f"{name}: {first} or {second}"
         return first
 

@@ -31,10 +31,11 @@ def random_tasks(dice: Dice, first: int, number: int, quorum: int) -> list:  # t
     return tasks
 
 
-def play(seed: int) -> Swarm:
+def play(seed: int, strict: bool = False) -> Swarm:
     """Two liars at most, who tell the same lie; a quorum of three needs an honest node."""
     dice = Dice(seed)
     swarm = Swarm(seed)
+    swarm.dispatch.strict = strict
     swarm.limit = dice.choice((1, 3, 4096))
     kinds = ["honest", "honest", "honest", *dice.choices(KINDS, k=dice.randint(0, 5))]
     while kinds.count("liar") > 2:
@@ -78,6 +79,12 @@ def test_whatever_nodes_do_every_job_ends_rightly_and_is_told_alike(seed: int) -
     assert dispatch.one.queue_depth == 0
     agree_with_a_refold(swarm)
     agree_with_the_events(swarm)
+
+
+@pytest.mark.parametrize("seed", (90, 92, 93))
+def test_decisions_change_nothing_and_may_be_asked_for_again(seed: int) -> None:
+    swarm = play(seed, strict=True)
+    assert set(swarm.checker.settled) == set(swarm.checker.specs)
 
 
 def agree_with_a_refold(swarm: Swarm) -> None:

@@ -165,6 +165,42 @@ def test_a_late_result_counts_once_and_frees_whoever_does_it_again() -> None:
     assert [a.reason for a in end.attempts if a.code == 0] == ["late", "late"]
 
 
+def test_two_leases_of_one_node_make_one_vote() -> None:
+    swarm = manual(1, spec(1, timeout_ms=1_000, replicas=2, quorum=2, retries=3))
+    (first,) = leases(swarm)
+    wait(swarm, 1_000 + LEASE_GRACE_MS)
+    wait(swarm, 1_000)
+    (second,) = leases(swarm)
+    assert swarm.answer(first) == 0
+    assert swarm.answer(second) == 0, "its lease is live, so its answer is taken; it is no second vote"
+    swarm.close()
+    assert view(swarm).state == "validating"
+    swarm.join(2, "manual")
+    swarm.close()
+    assert leases(swarm)[0].node == node_key(2), "the voter is not asked again"
+    answer(swarm, leases(swarm)[0])
+    assert view(swarm).state == "completed"
+
+
+def test_who_handed_a_lease_back_is_not_asked_again_while_another_is_there() -> None:
+    swarm = manual(2, spec(1), spec(2), slots=1)
+    (one,), (two,) = leases(swarm, 1), leases(swarm, 2)
+    swarm.record(swarm.dispatch.both("hand_back", one.node, [_name(one)], "no"))
+    swarm.close()
+    assert leases(swarm, 1) == ()
+    answer(swarm, two)
+    assert leases(swarm, 1)[0].node == two.node
+
+
+def test_the_first_reason_to_end_a_task_stays() -> None:
+    swarm = manual(1, spec(1))
+    job = task_id(1 << 64 | 1)
+    swarm.record(swarm.dispatch.both("cancel", job, b"", "first"))
+    swarm.record(swarm.dispatch.both("cancel", job, b"", "second"))
+    swarm.close()
+    assert view(swarm).reason == "first"
+
+
 def test_a_late_failure_and_strangers_change_nothing() -> None:
     swarm = manual(2, spec(1, timeout_ms=1_000, retries=3))
     (first,) = leases(swarm)
@@ -396,6 +432,16 @@ def test_failing_where_others_succeed_is_held_against_a_node_and_failing_with_al
     evidence = {node.id: node.evidence for node in swarm.dispatch.one.node_views()}
     assert evidence[first.node.hex()] == (0, 0, 1)
     assert sorted(evidence.values()) == [(0, 0, 0), (0, 0, 1)]
+
+
+def test_a_node_that_failed_first_and_then_agreed_is_not_blamed() -> None:
+    swarm = manual(2, spec(1, replicas=2, quorum=2))
+    one, two = leases(swarm)
+    answer(swarm, one, code=4001)
+    wait(swarm, 1_000)
+    answer(swarm, two)
+    answer(swarm, next(lease for lease in leases(swarm) if lease.node == one.node))
+    assert [node.evidence for node in swarm.dispatch.one.node_views()] == [(1, 0, 0), (1, 0, 0)]
 
 
 def test_a_validator_groups_and_may_refuse() -> None:
