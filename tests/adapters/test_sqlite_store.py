@@ -51,6 +51,7 @@ def test_files_are_for_their_owner_alone_whatever_the_umask(tmp_path: Path) -> N
         await store.append([event(1)], await store.open_epoch(), 0)
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "deep").rglob("*")}
         assert modes.pop("data") == 0o700
+        assert stat.S_IMODE((tmp_path / "deep").stat().st_mode) == 0o700
         assert len(modes) == 4
         assert set(modes.values()) == {0o600}, modes
         await store.close()
