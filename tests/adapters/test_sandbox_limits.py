@@ -114,7 +114,7 @@ def test_double_forked_daemons_end_too(sandbox: Sandbox, inputs: Path, mark: str
 def test_a_processor_hog_is_ended_by_its_own_limit(anywhere: Sandbox, inputs: Path) -> None:
     outcome = run(anywhere, inputs, "sh", "-c", "while :; do :; done", bounds=Bounds(cpu_seconds=1))
     assert outcome.ended is Ended.EXITED and outcome.status == 128 + signal.SIGXCPU
-    assert 900 <= outcome.cpu_ms <= 2_500
+    assert 500 <= outcome.cpu_ms <= 2_500  # the kernel counts ticks for the one and time for the other
 
 
 @confined_only
