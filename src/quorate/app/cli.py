@@ -71,6 +71,9 @@ def up(
     name: str = "quorate",
     pack: Annotated[list[str] | None, typer.Option(help="A pack as module:function; may be repeated.")] = None,
     cors: Annotated[list[str] | None, typer.Option(help="An origin that browsers may call from.")] = None,
+    rate: Annotated[
+        int, typer.Option(min=1, help="Requests a second of one token; five times as many at once.")
+    ] = 2_000,
     heartbeat_ms: int = 1_000,
     lost_ms: Annotated[int, typer.Option(help="Silence after which a node is lost.")] = 2_500,
     log_level: LogLevel = "info",
@@ -88,6 +91,7 @@ def up(
             name=name,
             packs=tuple(pack or ()),
             cors=tuple(cors or ()),
+            rate=rate,
             heartbeat_ms=heartbeat_ms,
             lost_ms=lost_ms,
             log_level=log_level,

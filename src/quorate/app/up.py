@@ -20,6 +20,7 @@ from quorate.app.output import emit
 from quorate.app.packs import load_packs
 from quorate.app.web import build_app
 from quorate.base.errors import IPC, QuorateError
+from quorate.base.limits import USER_RATE_REQUESTS_S
 from quorate.base.signing import verify
 from quorate.dispatch import VALIDATORS
 from quorate.ports import Blobs, Store
@@ -40,6 +41,7 @@ class UpSettings(Struct, frozen=True):
     log_form: str = "console"
     packs: tuple[str, ...] = ()
     cors: tuple[str, ...] = ()
+    rate: int = USER_RATE_REQUESTS_S
     heartbeat_ms: int = CoordinatorSettings().heartbeat_ms
     lost_ms: int = CoordinatorSettings().lost_ms
     announce: str = "text"
@@ -97,7 +99,7 @@ async def serve(settings: UpSettings) -> None:
     await coordinator.start()
     server = uvicorn.Server(
         uvicorn.Config(
-            build_app(coordinator, hub, operations, log.info, settings.cors),
+            build_app(coordinator, hub, operations, log.info, settings.cors, settings.rate),
             host=settings.host,
             port=settings.port,
             loop="none",

@@ -13,7 +13,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from quorate import __version__
-from quorate.base.limits import BODY_MAX_BYTES
+from quorate.base.limits import BODY_MAX_BYTES, USER_RATE_REQUESTS_S
 from quorate.edges.http import Gate, ReferencePage, dashboard_routes, error_response
 from quorate.edges.rest import rest_handlers
 from quorate.edges.sse import stream_route
@@ -28,9 +28,10 @@ def build_app(
     operations: tuple[Operation[Any, Any], ...],
     say: Callable[..., Any],
     cors: tuple[str, ...] = (),
+    rate: int = USER_RATE_REQUESTS_S,
 ) -> Any:
     """The ASGI application."""
-    gate = Gate(coordinator, say)
+    gate = Gate(coordinator, say, rate)
 
     def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
         response = error_response(request, error)

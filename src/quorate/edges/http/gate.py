@@ -37,11 +37,13 @@ _STATUS_CODES = {401: UNAUTHENTICATED, 404: NOT_FOUND, 405: UNSUPPORTED, 413: TO
 
 
 class Gate:
-    """Admits callers to one coordinator. `say` writes the access log."""
+    """Admits callers to one coordinator. `say` writes the access log; `rate`: requests a second of one token."""
 
-    def __init__(self, coordinator: Coordinator, say: Callable[..., Any]) -> None:
+    def __init__(self, coordinator: Coordinator, say: Callable[..., Any], rate: int = USER_RATE_REQUESTS_S) -> None:
         self.coordinator = coordinator
         self.say = say
+        self._rate = rate
+        self._burst = float(rate * USER_BURST_REQUESTS // USER_RATE_REQUESTS_S)
         self._allowance: OrderedDict[bytes, tuple[float, int]] = OrderedDict()
 
     def admit(self, authorization: str, right: str) -> Principal:
@@ -57,13 +59,13 @@ class Gate:
         return principal
 
     def _spend(self, key: bytes, now: int) -> None:
-        left, at = self._allowance.pop(key, (float(USER_BURST_REQUESTS), now))
-        left = min(USER_BURST_REQUESTS, left + (now - at) * USER_RATE_REQUESTS_S / SECOND_NS) - 1
+        left, at = self._allowance.pop(key, (self._burst, now))
+        left = min(self._burst, left + (now - at) * self._rate / SECOND_NS) - 1
         self._allowance[key] = (left, now)
         if len(self._allowance) > KEYS_WATCHED:
             self._allowance.popitem(last=False)
         if left < 0:
-            raise QuorateError(RATE_LIMITED, f"more than {USER_RATE_REQUESTS_S} requests a second with this token")
+            raise QuorateError(RATE_LIMITED, f"more than {self._rate} requests a second with this token")
 
 
 def request_id(request: Request[Any, Any, Any]) -> str:

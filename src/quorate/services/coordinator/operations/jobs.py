@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from quorate.base.codec import from_json, to_json
-from quorate.base.errors import INVALID, QuorateError, require
+from quorate.base.errors import CONFLICT, INVALID, QuorateError, require
 from quorate.base.ids import HASH_BYTES, UUID_BYTES, parse_id
 from quorate.base.limits import JOB_TASKS_MAX, PAGE_DEFAULT, PAGE_MAX
 from quorate.model import Id, Operation, TaskSpec
@@ -220,6 +220,7 @@ async def list_jobs(call: Call, given: JobQuery) -> JobPage:
 async def cancel_job(call: Call, given: JobRef) -> JobView:
     """Cancel a job: what runs is stopped, what waits never starts."""
     job = call.job(given.id)
+    require(call.repeated or job.state == "running", f"the job is {job.state} already", CONFLICT)
     await call.ask(Cancel(parse_id(job.id, UUID_BYTES), b"", f"cancelled by {call.principal.name}"))
     return call.job(given.id)
 

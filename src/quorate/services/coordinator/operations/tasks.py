@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from msgspec import UNSET, Struct, UnsetType
-from msgspec.structs import astuple, replace
+from msgspec.structs import replace
 
 from quorate.base.codec import from_json
 from quorate.base.errors import CONFLICT, INVALID, NOT_FOUND, OK, QuorateError, require
@@ -224,7 +224,8 @@ async def get_task(call: Call, given: TaskRef) -> TaskDetail:
     view = find_task(call, given.id)
     answers = sum(attempt.code == OK for attempt in view.attempts) if view.executor else 0
     progress = 100 if view.state == TaskState.COMPLETED else 100 * min(answers, view.quorum) // max(view.quorum, 1)
-    return TaskDetail(*astuple(view), task_id=view.id, status=view.state, progress=progress)
+    known: dict[str, Any] = {name: getattr(view, name) for name in view.__struct_fields__}
+    return TaskDetail(**known, task_id=view.id, status=view.state, progress=progress)
 
 
 async def list_tasks(call: Call, given: TaskQuery) -> TaskPage:
