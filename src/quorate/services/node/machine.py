@@ -107,7 +107,7 @@ class Machine:
         self._draining = False
         self._fetches: dict[Id, _Fetch] = {}
         self._ready: dict[LeaseKey, Answer] = {}
-        self._large: dict[Id, tuple[LeaseKey, bytes]] = {}
+        self._large: dict[Id, tuple[list[LeaseKey], bytes]] = {}  # tasks may share an output
         self._sent: set[LeaseKey] = set()
         self._started: list[LeaseKey] = []
         self.running: dict[LeaseKey, Lease] = {}
@@ -242,7 +242,7 @@ class Machine:
             self._signer.public,
             self._entropy[:32],
             exchange_public(self._entropy[32:64]),
-            self._settings.join if not self.realm else "",
+            self._settings.join,
             self._settings.name,
             self._capabilities,
             self._settings.slots,
@@ -300,24 +300,28 @@ class Machine:
         if self.running.pop(key, None) is None:
             return ()  # void meanwhile
         if event.answer.output is None and event.answer.result.code == OK:
-            self._large[event.answer.result.output] = (key, event.data)
+            output = event.answer.result.output
             self._ready[key] = event.answer
             self._sent.add(key)  # held back until its blob is kept
-            return self._put(event.answer.result.output, now) if self.online else ()
+            if output in self._large:
+                self._large[output][0].append(key)
+                return ()
+            self._large[output] = ([key], event.data)
+            return self._put(output, now) if self.online else ()
         self._ready[key] = event.answer
         return ()
 
     def _put(self, id: Id, now: int) -> tuple[Effect, ...]:
-        key, data = self._large[id]
-        self._sent.add(key)
+        keys, data = self._large[id]
+        self._sent.update(keys)
         return tuple(
             self._send(MessageType.BLOB_PUT, BlobPart(id, at, len(data), data[at : at + BLOB_PART_BYTES]), now)
             for at in range(0, len(data), BLOB_PART_BYTES)
         )
 
     def _kept(self, kept: BlobKept) -> tuple[Effect, ...]:
-        key, _ = self._large.pop(kept.id, ((b"", 0, 0), b""))
-        self._sent.discard(key)
+        keys, _ = self._large.pop(kept.id, ((), b""))
+        self._sent.difference_update(keys)
         return ()
 
     def _wanted(self, event: Wanted, now: int) -> tuple[Effect, ...]:
