@@ -72,7 +72,9 @@ async def verify_log(offline: Path | None, authority: str, url: str, token: str,
             await store.close()
     else:
         async with AsyncClient(url, token_of(token, data)) as client:
-            report = await check_log(_pages_of_client(client), authority, None)
+            first = await client.call("GET", "/log", limit=1)
+            head = unpack(bytes.fromhex(first["head"]), SignedHead) if first["head"] else None
+            report = await check_log(_pages_of_client(client), authority, head)
     emit(as_json, report)
     return 0
 

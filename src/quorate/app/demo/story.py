@@ -81,15 +81,15 @@ async def _main(folder: Path, keep: bool, port: int, work: Path, as_json: bool) 
         await swarm.end()
 
 
-def choose(folder: Path) -> dict[str, Path]:
-    """The files to work on, by the name of their task."""
+def choose(folder: Path) -> dict[str, bytes]:
+    """What the files to work on hold at this moment, by the name of their task."""
     require(folder.is_dir(), f"{folder} is no directory", NOT_FOUND)
-    found: dict[str, Path] = {}
+    found: dict[str, bytes] = {}
     for path in sorted(folder.rglob("*")):
         relative = path.relative_to(folder)
         hidden = any(part.startswith(".") or part in SKIPPED for part in relative.parts)
         if not hidden and path.is_file() and 0 < path.stat().st_size <= FILE_MAX_BYTES:
-            found[str(relative)] = path
+            found[str(relative)] = path.read_bytes()
         if len(found) == FILES_MAX:
             break
     require(found, f"{folder} has no file of at most {FILE_MAX_BYTES} bytes", NOT_FOUND)
@@ -147,7 +147,7 @@ class Swarm:
         await self.coordinator.end()
 
 
-async def tell(swarm: Swarm, chosen: dict[str, Path], work: Path) -> Outcome:
+async def tell(swarm: Swarm, chosen: dict[str, bytes], work: Path) -> Outcome:
     """Submit, disturb, wait, check."""
     began = time.monotonic()
     async with swarm.client() as client:
@@ -176,14 +176,14 @@ async def tell(swarm: Swarm, chosen: dict[str, Path], work: Path) -> Outcome:
         return outcome
 
 
-async def submit(client: AsyncClient, chosen: dict[str, Path]) -> Submitted:
+async def submit(client: AsyncClient, chosen: dict[str, bytes]) -> Submitted:
     """One task a file, and one that depends on them all."""
     scripts = {name: (files("quorate.app.demo") / name).read_text() for name in ("analyse.py", "reduce.py")}
     analyse_id = await client.put_blob(scripts["analyse.py"].encode())
     tasks: list[dict[str, Any]] = []
-    for name, path in chosen.items():
-        blob = await client.put_blob(path.read_bytes())
-        inside = f"file{path.suffix if path.suffix.isascii() else ''}"
+    for name, data in chosen.items():
+        blob = await client.put_blob(data)
+        inside = "file.py" if name.endswith(".py") else "file"
         program = {"name": "analyse.py", "blob": analyse_id}
         tasks.append(
             {
@@ -215,10 +215,10 @@ async def disturb(swarm: Swarm, client: AsyncClient, submitted: Submitted, scree
 
 
 async def check(
-    client: AsyncClient, chosen: dict[str, Path], submitted: Submitted, job: JobView, liar: str, work: Path
+    client: AsyncClient, chosen: dict[str, bytes], submitted: Submitted, job: JobView, liar: str, work: Path
 ) -> Outcome:
     """Compare every accepted result with what it should be; fetch the receipt."""
-    expected = {name: analyse(path.read_bytes(), path.suffix == ".py") for name, path in chosen.items()}
+    expected = {name: analyse(data, name.endswith(".py")) for name, data in chosen.items()}
     expected["reduce"] = reduce(expected[name] for name in chosen)
     wrong = 0
     gate = asyncio.Semaphore(16)

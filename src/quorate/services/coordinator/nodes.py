@@ -150,16 +150,21 @@ class Nodes:
         return (*effects, *self.void(hello.node, void, "the lease ended meanwhile", now))
 
     def _grant_for(self, hello: Hello, now: int) -> bytes:
-        """The node's grant: the one it has, or a new one for its join token."""
+        """The node's grant: the one it has if that still stands, or a new one for its join token."""
         realm, node = self._realm, hello.node
         known = realm.dispatch.node_spec(node)
         if known is not None:
-            principal = realm.grants.for_key(node, now)
-            needs(principal, "node:link")
-            if (known.name, known.capabilities, known.slots) != (hello.name, hello.capabilities, hello.slots):
+            try:
+                grant = realm.grants.for_key(node, now)
+                needs(grant, "node:link")
+            except QuorateError:
+                if not hello.join:
+                    raise
+            else:
+                if (known.name, known.capabilities, known.slots) == (hello.name, hello.capabilities, hello.slots):
+                    return grant.grant
                 body = NodeJoined(node, hello.name, NO_ID, hello.capabilities, hello.slots)
-                return realm.record("node.joined", node, body, principal.grant, now).event
-            return principal.grant
+                return realm.record("node.joined", node, body, grant.grant, now).event
         if not hello.join:
             raise QuorateError(UNAUTHENTICATED, "this coordinator does not know the node", "Join with --token first")
         ticket = realm.grants.for_token(hello.join, now)

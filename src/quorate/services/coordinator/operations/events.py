@@ -4,7 +4,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from quorate.base.codec import to_json
+from quorate.base.codec import pack, to_json
 from quorate.base.errors import INVALID, TOO_LARGE, QuorateError, require
 from quorate.base.ids import parse_id
 from quorate.base.limits import EVENT_BODY_MAX_BYTES, NAME_MAX_CHARS, PAGE_DEFAULT, PAGE_MAX, READ_BATCH_EVENTS
@@ -74,10 +74,11 @@ class LogQuery(Struct, rename="camel", forbid_unknown_fields=True):
 
 
 class LogPage(Struct, rename="camel"):
-    """Events as they lie on disk, from position `after` + 1, hexadecimal."""
+    """Events as they lie on disk, from position `after` + 1, hexadecimal. `head`: the best cosigned head, packed."""
 
     log: str
     size: int
+    head: str
     events: list[SealedIn]
 
 
@@ -149,9 +150,11 @@ async def log_page(call: Call, given: LogQuery) -> LogPage:
     require(given.after >= 0, "after is a position")
     feed = call.coordinator.feed
     events = await feed.read(given.after, given.limit) if given.after < feed.position else []
+    head = call.coordinator.machine.heads.best()
     return LogPage(
         feed.log.hex(),
         feed.position,
+        pack(head).hex() if head is not None else "",
         [
             SealedIn(
                 e.sealed.head.hex(),
