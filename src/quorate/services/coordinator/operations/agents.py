@@ -155,7 +155,8 @@ async def remove_agent(call: Call, given: AgentRef) -> AgentRemoved:
 
 async def agent_tasks(call: Call, given: AgentTasks) -> TaskPage:
     """The tasks assigned to an agent, newest first."""
-    return await list_tasks(call, TaskQuery(assignee=given.id, limit=given.limit, before=given.before))
+    agent = _find(call, given.id)
+    return await list_tasks(call, TaskQuery(assignee=agent.id, limit=given.limit, before=given.before))
 
 
 OPERATIONS = (
