@@ -239,7 +239,10 @@ def test_the_authority_judges_a_batch_as_one(desk: Desk) -> None:
     chained = [other.write(A, bodies.WorkSet("x", b"1"), 1)]
     for _ in range(WORK_HEADS_MAX * 2):
         chained.append(other.write(A, bodies.WorkSet("x", b"1"), 1, (chained[-1].id,)))
-    desk.tree.check([(sent.id, sent.event, sent.body) for sent in chained])
+    adds = [other.write(A, bodies.WorkAdded("tags", "a"), 1) for _ in range(WORK_SET_ITEMS_MAX)]
+    room = other.write(A, bodies.WorkRemoved("tags", "a"), 1, (adds[0].id,))
+    one_more = other.write(A, bodies.WorkAdded("tags", "a"), 1)
+    desk.tree.check([(sent.id, sent.event, sent.body) for sent in (*chained, *adds, room, one_more)])
 
 
 def test_drafting_changes_nothing(desk: Desk) -> None:

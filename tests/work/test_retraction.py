@@ -86,16 +86,17 @@ def test_a_snapshot_is_the_tree(history: World, seed: int) -> None:
     assert other.snapshot() == tree.snapshot()
 
 
-def in_order(history: World, keep: int, chance: float, dice: Dice) -> WorkTree:
-    """A replica that reads the log and settles now and then; at the end it has settled all."""
-    tree = WorkTree(keep)
-    for sent in history.log():
+def read_log(tree: WorkTree, log: list[Sent], history: World, chance: float, dice: Dice) -> WorkTree:
+    """A replica that gets the log almost in order, settles what it has whole now and then, and all of it at the end."""
+    waiting = list(log)
+    while waiting:
+        sent = waiting.pop(dice.randrange(min(len(waiting), 4)))
         if dice.chance(0.2):
             deliver(tree, sent)
         deliver(tree, sent, history.positions[sent.id])
-        if dice.chance(chance):
-            tree.settle(history.positions[sent.id])
-    tree.settle(max(history.positions.values(), default=0))
+        if waiting and dice.chance(chance):
+            tree.settle(history.positions[waiting[0].id] - 1)
+    tree.settle(max((history.positions[sent.id] for sent in log), default=0))
     return tree
 
 
@@ -104,8 +105,8 @@ def in_order(history: World, keep: int, chance: float, dice: Dice) -> WorkTree:
 def test_letting_go_of_history_changes_nothing_that_shows(history: World, keep: int) -> None:
     history.receipt_all()
     whole = fold(history.log(), history.positions)
-    often = in_order(history, keep, 0.5, Dice(1))
-    once = in_order(history, keep, 0.0, Dice(2))
+    often = read_log(WorkTree(keep), history.log(), history, 0.5, Dice(1))
+    once = read_log(WorkTree(keep), history.log(), history, 0.0, Dice(2))
     assert often.digest() == once.digest() == whole.digest()
     assert often.snapshot() == once.snapshot()
     assert len(often._history.entries) <= len(whole._history.entries)
@@ -122,21 +123,21 @@ def test_letting_go_of_history_changes_nothing_that_shows(history: World, keep: 
 @given(seeds.map(world), st.sampled_from([0, 5, 20, 60]))
 def test_what_memory_cannot_take_back_is_said_and_nothing_is_changed(history: World, keep: int) -> None:
     history.receipt_all()
-    tree = in_order(history, keep, 0.5, Dice(3))
-    void = frozenset(history.dice.sample([s.id for s in history.log()], min(3, len(history.positions))))
+    log = history.log()
+    cut = len(log) * 2 // 3
+    tree = read_log(WorkTree(keep), log[:cut], history, 0.5, Dice(3))
+    void = frozenset(history.dice.sample([sent.id for sent in log[:cut]], min(3, cut)))
     before = tree.snapshot()
     fresh = WorkTree(keep)
     fresh.retract(void)
-    for sent in history.log():
-        deliver(fresh, sent, history.positions[sent.id])
-    fresh.settle(max(history.positions.values(), default=0))
+    read_log(fresh, log, history, 0.5, Dice(4))
     try:
         tree.retract(void)
     except HistoryGone:
         assert tree.snapshot() == before
     else:
-        assert tree.digest() == fresh.digest()
-    assert seen(fresh) == oracle(history.log(), history.positions, void)
+        assert read_log(tree, log[cut:], history, 0.5, Dice(5)).digest() == fresh.digest()
+    assert seen(fresh) == oracle(log, history.positions, void)
 
 
 def churn(rounds: int, tree: WorkTree) -> None:
@@ -167,6 +168,7 @@ def test_churn_leaves_no_tombstones_behind() -> None:
     churn(400, long)
     assert len(long.snapshot()) <= len(short.snapshot()) + 64  # wider integers, nothing else
     assert len(long._history.entries) == len(short._history.entries) == 8 + 2  # the creation and the status
+    assert len(long._tree.log) <= 8
     node = long.node(NODE)
     assert node is not None
     assert (node.counters, node.sets, node.fields) == ({"seen": 400}, {}, {"status": "queued"})
@@ -220,3 +222,23 @@ def test_only_what_came_is_confirmed_and_only_to_one_position() -> None:
     assert shown is not None and not shown.provisional
     with pytest.raises(ProtocolError, match="at 4 and at 5"):
         tree.confirm(sent.id, 5)
+
+
+def test_what_a_retraction_brought_back_is_not_let_go_of() -> None:
+    tree, actor = WorkTree(keep=2), Actor(b"\1" * 32)
+    made = actor.write(NODE, bodies.WorkCreated("task", "t", b""), 1)
+    first = actor.write(NODE, bodies.WorkSet("status", pack_json("executing")), 2)
+    second = actor.write(NODE, bodies.WorkSet("status", pack_json("failed")), 3, (first.id,))
+    for position, sent in enumerate((made, first, second), 1):
+        deliver(tree, sent, position)
+    tree.settle(3)
+    tree.retract([second.id])
+    for position in range(4, 10):
+        deliver(tree, actor.write(NODE, bodies.WorkCounted("n", 1), position), position)
+        tree.settle(position)
+    assert first.id in tree._history.entries
+    other = WorkTree()
+    other.restore(tree.snapshot())
+    for each in (tree, other):
+        node = each.node(NODE)
+        assert node is not None and (node.state, node.counters) == ("executing", {"n": 6})

@@ -45,6 +45,8 @@ BODIES: dict[str, type[Body]] = {
 }
 KIND_OF: dict[type[Struct], str] = {body: kind for kind, body in BODIES.items()}
 
+_TOO_MANY_DEPS = f"more than {EVENT_DEPS_MAX} deps"
+_NO_SUBJECT = f"a work node's id has {UUID_BYTES} bytes"
 _KIND = re.compile(r"[a-z][a-z0-9_.\-]{0,63}")
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_.\-]{0,63}")
 
@@ -83,8 +85,8 @@ def entry_of(id: Id, event: Event, body: Struct, position: int | None) -> Entry:
         raise ProtocolError(INVALID, f"{event.kind!r} with a {type(body).__name__} is no work event")
     assert isinstance(body, expected)
     try:
-        require(len(event.deps) <= EVENT_DEPS_MAX, f"{len(event.deps)} deps, at most {EVENT_DEPS_MAX}", TOO_LARGE)
-        require(position is None or position > 0, f"position {position} is not in a log")
+        require(len(event.deps) <= EVENT_DEPS_MAX, _TOO_MANY_DEPS, TOO_LARGE)
+        require(position is None or position > 0, "positions in a log start at 1")
         check_subject(event.subject)
         check_body(body)
     except QuorateError as error:
@@ -93,7 +95,7 @@ def entry_of(id: Id, event: Event, body: Struct, position: int | None) -> Entry:
 
 
 def check_subject(subject: bytes) -> None:
-    require(len(subject) == UUID_BYTES, f"a work node's id has {UUID_BYTES} bytes, not {len(subject)}")
+    require(len(subject) == UUID_BYTES, _NO_SUBJECT)
 
 
 def check_body(body: Body) -> None:

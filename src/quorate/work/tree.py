@@ -7,7 +7,7 @@ ancestor: a move that would make a circle does nothing. T3 what is before `horiz
 Law: the parents depend on the set of moves and their order keys alone, not on the order they came in.
 """
 
-from bisect import bisect_left, insort
+from bisect import bisect_left
 from collections.abc import Collection, Iterable
 
 from quorate.base.errors import invariant
@@ -61,10 +61,7 @@ class Tree:
             self.log.append(move)
             self._do(move)
             return (move.subject,)
-        start = bisect_left(self.log, move.order, key=_key)
-        tail = self._undo(start)
-        insort(tail, move, key=_key)
-        return self._redo(tail)
+        return self._redo([move, *self._undo(bisect_left(self.log, move.order, key=_key))])
 
     def remove(self, orders: Collection[Order]) -> tuple[bytes, ...]:
         """Take moves out, as if they had never been; the nodes whose place it may have changed."""
