@@ -37,6 +37,8 @@ Token = Annotated[
     str, typer.Option("--token", envvar="QUORATE_TOKEN", help="A bearer token; default: admin.token of --data.")
 ]
 Data = Annotated[Path, typer.Option("--data", envvar="QUORATE_DATA", help="The data directory.")]
+Id = Annotated[str, typer.Argument(help="An id as the lists show it.")]
+Limit = Annotated[int, typer.Option(help="At most so many.")]
 LogLevel = Annotated[str, typer.Option(help="debug, info, warning or error.")]
 LogForm = Annotated[str, typer.Option(help="console or json.")]
 
@@ -66,15 +68,17 @@ def _ask(as_json: bool, url: str, token: str, data: Path, name: str, *arguments:
 @app.command()
 def up(
     data: Data = DATA,
-    host: Annotated[str, typer.Option(envvar="QUORATE_HOST")] = "127.0.0.1",
+    host: Annotated[
+        str, typer.Option(envvar="QUORATE_HOST", help="The address to listen on; 0.0.0.0: every one.")
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(envvar="QUORATE_PORT", help="0: any free one.")] = 8080,
-    name: str = "quorate",
+    name: Annotated[str, typer.Option(help="What the dashboard calls this swarm.")] = "quorate",
     pack: Annotated[list[str] | None, typer.Option(help="A pack as module:function; may be repeated.")] = None,
     cors: Annotated[list[str] | None, typer.Option(help="An origin that browsers may call from.")] = None,
     rate: Annotated[
         int, typer.Option(min=1, help="Requests a second of one token; five times as many at once.")
     ] = 2_000,
-    heartbeat_ms: int = 1_000,
+    heartbeat_ms: Annotated[int, typer.Option(help="How often nodes say that they are there.")] = 1_000,
     lost_ms: Annotated[int, typer.Option(help="Silence after which a node is lost.")] = 2_500,
     log_level: LogLevel = "info",
     log_form: LogForm = "console",
@@ -110,14 +114,14 @@ def node(
         str, typer.Option("--token", envvar="QUORATE_JOIN", help="A join token, for the first time.")
     ] = "",
     data: Annotated[Path, typer.Option(help="Where the node keeps its key.")] = Path("quorate-node"),
-    name: str = "",
+    name: Annotated[str, typer.Option(help="What others call this node; default: the host and a bit of its key.")] = "",
     slots: Annotated[int, typer.Option(help="Tasks at a time; 0: one a core.")] = 0,
     authority: Annotated[str, typer.Option(help="The coordinator's key, if you know it: pins it.")] = "",
     network: Annotated[bool, typer.Option(help="Let tasks that ask for it reach the network.")] = False,
     capability: Annotated[list[str] | None, typer.Option(help="A further capability to offer.")] = None,
     pack: Annotated[list[str] | None, typer.Option(help="A pack as module:function.")] = None,
     drill: Annotated[str, typer.Option(help="Misbehave on purpose: lie=333 or sleep=100 (per mille).")] = "",
-    drain_ms: int = 10_000,
+    drain_ms: Annotated[int, typer.Option(help="On SIGTERM, how long what runs may take to finish.")] = 10_000,
     log_level: LogLevel = "info",
     log_form: LogForm = "console",
     as_json: Json = False,
@@ -152,10 +156,10 @@ def submit(
     file: Annotated[str, typer.Argument(help="A job in YAML or JSON; - reads standard input.")] = "",
     command: Annotated[str, typer.Option(help="A command for each file of --over; {} is the file.")] = "",
     over: Annotated[str, typer.Option(help="A glob of files, one task each.")] = "",
-    replicas: int = 1,
-    quorum: int = 1,
-    timeout_ms: int = 60_000,
-    retries: int = 2,
+    replicas: Annotated[int, typer.Option(help="With --over: how many nodes run each task.")] = 1,
+    quorum: Annotated[int, typer.Option(help="With --over: how many of them must agree.")] = 1,
+    timeout_ms: Annotated[int, typer.Option(help="With --over: of one attempt.")] = 60_000,
+    retries: Annotated[int, typer.Option(help="With --over: further attempts after a failure.")] = 2,
     wait: Annotated[bool, typer.Option(help="Wait until the job is over; exit 1 unless it completed.")] = False,
     isolation: Annotated[bool, typer.Option(help="Demand a sandbox.")] = True,
     url: Url = DEFAULT_URL,
@@ -197,10 +201,10 @@ def tasks(
     state: Annotated[
         str, typer.Option(help="queued, assigned, executing, validating, completed, failed, cancelled.")
     ] = "",
-    job: str = "",
-    assignee: str = "",
+    job: Annotated[str, typer.Option(help="Only tasks of this job.")] = "",
+    assignee: Annotated[str, typer.Option(help="Only tasks of this agent.")] = "",
     q: Annotated[str, typer.Option("--q", help="Text in name, id or reason.")] = "",
-    limit: int = 50,
+    limit: Limit = 50,
     url: Url = DEFAULT_URL,
     token: Token = "",
     data: Data = DATA,
@@ -218,20 +222,24 @@ def nodes(url: Url = DEFAULT_URL, token: Token = "", data: Data = DATA, as_json:
 
 @app.command()
 def invite(
-    label: str = "node", url: Url = DEFAULT_URL, token: Token = "", data: Data = DATA, as_json: Json = False
+    label: Annotated[str, typer.Option(help="A remark that stays with the token.")] = "node",
+    url: Url = DEFAULT_URL,
+    token: Token = "",
+    data: Data = DATA,
+    as_json: Json = False,
 ) -> None:
     """Make a token with which one node can join, once."""
     _ask(as_json, url, token, data, "invite", label)
 
 
 @task_app.command("show")
-def task_show(id: str, url: Url = DEFAULT_URL, token: Token = "", data: Data = DATA, as_json: Json = False) -> None:
+def task_show(id: Id, url: Url = DEFAULT_URL, token: Token = "", data: Data = DATA, as_json: Json = False) -> None:
     """One task: attempts, who agreed, and why it ended as it did."""
     _ask(as_json, url, token, data, "task_show", id)
 
 
 @app.command()
-def cancel(id: str, url: Url = DEFAULT_URL, token: Token = "", data: Data = DATA, as_json: Json = False) -> None:
+def cancel(id: Id, url: Url = DEFAULT_URL, token: Token = "", data: Data = DATA, as_json: Json = False) -> None:
     """Cancel a job or a task."""
     _ask(as_json, url, token, data, "cancel", id)
 
@@ -240,8 +248,8 @@ def cancel(id: str, url: Url = DEFAULT_URL, token: Token = "", data: Data = DATA
 def events(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
     since: Annotated[str, typer.Option(help="A cursor.")] = "",
-    kind: str = "",
-    limit: int = 50,
+    kind: Annotated[str, typer.Option(help="Only events of this kind.")] = "",
+    limit: Limit = 50,
     url: Url = DEFAULT_URL,
     token: Token = "",
     data: Data = DATA,
@@ -271,7 +279,7 @@ def log_verify(
 
 @receipt_app.command("get")
 def receipt_get(
-    id: str,
+    id: Id,
     out: Annotated[Path | None, typer.Option(help="Write it here; default: standard output.")] = None,
     url: Url = DEFAULT_URL,
     token: Token = "",
@@ -284,7 +292,7 @@ def receipt_get(
 
 @receipt_app.command("verify")
 def receipt_verify(
-    file: Path,
+    file: Annotated[Path, typer.Argument(help="The receipt.")],
     authority: Annotated[str, typer.Option(help="The coordinator's key that you expect.")] = "",
     node: Annotated[
         list[str] | None, typer.Option(help="A node's key that you trust to sign; may be repeated.")
@@ -300,8 +308,8 @@ def receipt_verify(
 
 @grant_app.command("issue")
 def grant_issue(
-    role: str,
-    label: str,
+    role: Annotated[str, typer.Argument(help="admin, operator, user, observer, node_operator, reviewer or moderator.")],
+    label: Annotated[str, typer.Argument(help="Who or what it is for.")],
     ttl_ms: Annotated[int, typer.Option(help="0: does not expire.")] = 0,
     url: Url = DEFAULT_URL,
     token: Token = "",
@@ -319,7 +327,7 @@ def grant_list(url: Url = DEFAULT_URL, token: Token = "", data: Data = DATA, as_
 
 
 @grant_app.command("revoke")
-def grant_revoke(id: str, url: Url = DEFAULT_URL, token: Token = "", data: Data = DATA, as_json: Json = False) -> None:
+def grant_revoke(id: Id, url: Url = DEFAULT_URL, token: Token = "", data: Data = DATA, as_json: Json = False) -> None:
     """Revoke a grant."""
     _ask(as_json, url, token, data, "grant_revoke", id)
 
@@ -350,7 +358,7 @@ def sim(
 def demo(
     dir: Annotated[Path, typer.Option("--dir", help="The files to work on.")] = Path(),
     keep: Annotated[bool, typer.Option(help="Leave it running afterwards.")] = False,
-    port: int = 0,
+    port: Annotated[int, typer.Option(help="Of the coordinator; 0: any free one.")] = 0,
     work_dir: Annotated[Path, typer.Option(help="Where the demo keeps its data.")] = Path("demo"),
     as_json: Json = False,
 ) -> None:
