@@ -40,6 +40,7 @@ class Conduct(StrEnum):
     IMPERSONATING = "impersonating"  # an altered output in the name of another node
     STALE = "stale"  # answers for an epoch that it has no lease of
     SILENT = "silent"  # takes the lease and never answers
+    REFUSING = "refusing"  # says that it is free, and hands every lease back at once
 
 
 LIARS = (

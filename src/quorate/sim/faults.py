@@ -188,7 +188,9 @@ def _liar(draft: _Draft) -> None:
 
 def _slow_node(draft: _Draft) -> None:
     node = draft.dice.choice(draft.nodes)
-    draft.conduct[node] = draft.dice.choice((Conduct.SLOW, Conduct.FAILING, Conduct.RAISING, Conduct.SILENT))
+    draft.conduct[node] = draft.dice.choice(
+        (Conduct.SLOW, Conduct.FAILING, Conduct.RAISING, Conduct.SILENT, Conduct.REFUSING)
+    )
     draft.add(START_MS, "slow_disk", COORDINATOR, amount=draft.dice.randint(2, 60))
     draft.add(draft.until(START_MS, 6_000), "slow_disk", COORDINATOR, amount=0)
 

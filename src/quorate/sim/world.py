@@ -19,7 +19,7 @@ from quorate.services.coordinator import Coordinator, CoordinatorSettings, Issue
 from quorate.services.node import WITNESS_KEY, Node, NodeSettings, Witnessed
 from quorate.sim.crypto import OracleSigner, oracle_verify
 from quorate.sim.disk import SimBlobs, SimDisk, SimStore
-from quorate.sim.executors import EXECUTOR, LIARS, VirtualExecutor
+from quorate.sim.executors import EXECUTOR, LIARS, Conduct, VirtualExecutor
 from quorate.sim.faults import COORDINATOR, Action, Plan
 from quorate.sim.follower import Follower
 from quorate.sim.loop import EPOCH_NS, VirtualLoop
@@ -32,7 +32,7 @@ ADMIN_TOKEN = "simulated admin"  # noqa: S105
 CALL_TIMEOUT_S = 3.0
 END_WITHIN_S = 240.0  # every job ends so long after the last fault
 POLL_S = 0.1
-SETTLE_S = 4.0  # for heads, receipts and cosignatures to travel once all jobs have ended
+SETTLE_S = 8.0  # for nodes to come back, and for heads and receipts to travel, once all jobs have ended
 STOP_WITHIN_S = 20.0
 RESTART_S = 0.3  # a supervisor starts again what ended with an error
 
@@ -52,7 +52,8 @@ class _Listener(Observer):
     def failed(self, what: str, error: QuorateError) -> None:
         super().failed(what, error)
         self._world.trace.add(COORDINATOR, f"failed: {what}: {error}")
-        self._world.failures.append(f"{what}: {error}")
+        if error.code != DATABASE:  # of a disk that is broken on purpose
+            self._world.failures.append(f"{what}: {error}")
 
 
 class Host:
@@ -192,7 +193,8 @@ class World:
         if not host.up or self.principal is None:
             raise Unanswered
         assert host.process is not None
-        call = host.process.spawn(host.driver.ask(self.principal, right, command, idem), "ask")
+        request = hash_id(idem.encode()) if idem else b""
+        call = host.process.spawn(host.driver.ask(self.principal, right, command, idem, request), "ask")
         done, _ = await asyncio.wait([call], timeout=CALL_TIMEOUT_S)
         if not done or call.cancelled():
             call.cancel()
@@ -243,6 +245,8 @@ class World:
             await driver.start()
             self._founded.set()
             self.follower.attach(driver, host.process)
+        if self.plan.conduct.get(host.name) is Conduct.REFUSING:
+            self.loop.call_later(0.001, _refuse_all, driver)
         await driver.run()
 
     def _over(self, host: Host, process: SimProcess, task: "asyncio.Task[Any]") -> None:
@@ -367,6 +371,11 @@ class World:
 def salt_key(signer: OracleSigner) -> bytes:
     """The key that a coordinator derives its salts from."""
     return hash_id(signer.sign(b"quorate salt 1\x00"))
+
+
+def _refuse_all(driver: Any) -> None:
+    """Make an honest node one that takes nothing, and does not say so."""
+    driver.machine._draining = True
 
 
 def _join_token(name: str) -> str:
