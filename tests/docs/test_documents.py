@@ -1,6 +1,7 @@
 """Documents keep up: the reference is what the code says, links lead somewhere, fragments make a changelog."""
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -55,6 +56,42 @@ def test_the_pages_hold_every_code_kind_limit_and_message() -> None:
     units = {"KIB", "MIB", "MS_NS", "SECOND_NS"}
     named = {name for name in vars(limits) if name.isupper() and not name.startswith("_")} - units
     assert [name for name in sorted(named) if f"`{name}`" not in bounds] == []
+
+
+def test_the_pages_hold_every_operation_command_option_metric_and_job_key() -> None:
+    import msgspec
+    import typer
+
+    from quorate.app.cli import app
+    from quorate.services.coordinator import OPERATIONS, Observer
+    from quorate.services.coordinator.operations.jobs import FileIn, JobIn, TaskIn
+
+    page = {path.stem: path.read_text() for path in (HOUSE / "docs" / "reference").glob("*.md")}
+    for operation in OPERATIONS:
+        assert f"| `{operation.name}` |" in page["rest"]
+        assert f"| `{operation.name}` |" in page["roles"]
+    for family in Observer(lambda: 0, lambda *_, **__: None).registry.collect():
+        assert f"`{family.name}" in page["metrics"]
+    for kind in (JobIn, TaskIn, FileIn):
+        assert all(f"| `{field.encode_name}` |" in page["jobs"] for field in msgspec.structs.fields(kind))
+    waiting = [("quorate", typer.main.get_command(app))]
+    while waiting:
+        name, command = waiting.pop()
+        children = getattr(command, "commands", {})
+        waiting += [(f"{name} {word}", child) for word, child in children.items()]
+        assert command.help, f"{name} says nothing of itself"
+        if not children:
+            section = page["cli"].split(f"\n## {name}\n")[1].split("\n## ")[0]
+            for parameter in command.params:
+                assert parameter.name == "help" or parameter.help, f"{name}: {parameter.name} says nothing of itself"
+                assert parameter.name == "help" or f"`{parameter.opts[0]}`" in section
+
+
+def test_an_environment_variable_of_this_machine_does_not_reach_the_pages() -> None:
+    command = [sys.executable, str(HOUSE / "docs" / "generate.py"), "--check"]
+    elsewhere = {**os.environ, "QUORATE_DATA": "elsewhere", "QUORATE_URL": "http://elsewhere.invalid"}
+    done = subprocess.run(command, capture_output=True, text=True, env=elsewhere)
+    assert done.returncode == 0, done.stdout
 
 
 def test_every_link_between_documents_leads_somewhere() -> None:

@@ -22,43 +22,42 @@ WAIT_MAX_MS = 60_000
 
 
 class FileIn(Struct, rename="camel", forbid_unknown_fields=True):
-    """A file below `in/` of the task's directory: `blob` (its id) or `text`."""
+    """A file below `in/` of the task's directory: `blob` or `text`."""
 
-    name: str
-    blob: str = ""
-    text: str | None = None
+    name: str  # relative; folders are made
+    blob: str = ""  # the id of a blob that was uploaded
+    text: str | None = None  # or its text
 
 
 class TaskIn(Struct, rename="camel", forbid_unknown_fields=True):
-    """One task of a job. `command` is argv (or a line for the shell); `input` is JSON for other executors;
-    `deps` are names of tasks of the same job. Times in milliseconds."""
+    """One task of a job."""
 
-    name: str
-    executor: str = "command"
-    command: list[str] | str | None = None
-    input: Any = None
-    input_blob: str = ""
-    files: list[FileIn] = []
-    env: dict[str, str] = {}
+    name: str  # unique in its job
+    executor: str = "command"  # who runs it: `command`, `noop`, or one that a pack brings
+    command: list[str] | str | None = None  # argv; a text is a line for /bin/sh
+    input: Any = None  # JSON, for other executors
+    input_blob: str = ""  # or the id of a blob
+    files: list[FileIn] = []  # what lies in `in/`
+    env: dict[str, str] = {}  # environment; nothing of the node's is there
     stdin: str | None = None
-    network: bool = False
-    isolation: bool = True
-    deps: list[str] = []
-    needs: list[str] = []
-    replicas: int = 1
-    quorum: int = 1
-    validator: str = "exact"
-    timeout_ms: int = 60_000
-    retries: int = 2
-    budget: int = 0
+    network: bool = False  # reach the network, on nodes whose owner allows it
+    isolation: bool = True  # only on nodes that can confine it
+    deps: list[str] = []  # names of tasks of this job that complete before; their outputs lie in `in/deps/`
+    needs: list[str] = []  # capabilities that a node must have
+    replicas: int = 1  # nodes that run it at first
+    quorum: int = 1  # nodes that must agree; each that differs asks for one more
+    validator: str = "exact"  # what agreeing means; `exact`: the same bytes
+    timeout_ms: int = 60_000  # of one attempt
+    retries: int = 2  # further attempts of a slot that failed
+    budget: int = 0  # kept, and not used yet
 
 
 class JobIn(Struct, rename="camel", forbid_unknown_fields=True):
-    """A job. `defaults` are task fields that apply where a task does not say otherwise."""
+    """A job: a DAG of tasks, submitted at once."""
 
     name: str
     tasks: list[dict[str, Any]]
-    defaults: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}  # task fields that apply where a task does not say otherwise
 
 
 class JobRef(Struct, rename="camel", forbid_unknown_fields=True):
