@@ -250,6 +250,7 @@ class Swarm:
             raise AssertionError("decisions without end")
         changed = self.dispatch.one.rows()
         self.dispatch.two.skip_rows()
+        assert self.dispatch.one.rows() == (), "what did not change has no row"
         keys = [(row.table, row.key) for row in changed]
         assert len(set(keys)) == len(keys), "a row once a group"
         self.rows.update(((row.table, row.key), row.row) for row in changed)

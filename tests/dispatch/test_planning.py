@@ -167,6 +167,20 @@ def test_begun_tasks_that_no_free_node_can_take_are_not_looked_at_again(monkeypa
     assert len(swarm.dispatch.one.leases_on(node_key(3))) == 200
 
 
+def test_a_pool_that_missed_changes_starts_over() -> None:
+    swarm = Swarm(0)
+    swarm.join(1, "manual", 4, ("a",))
+    swarm.join(2, "manual", 4, ("b",))
+    swarm.record([NodeChanged(node_key(2), "offline", "")])
+    swarm.submit(1, [spec(1, needs=("b",))])
+    swarm.record([NodeChanged(node_key(1), "draining", "")] * 4_000)
+    swarm.close()
+    swarm.record([NodeChanged(node_key(2), "online", "")] + [NodeChanged(node_key(1), "draining", "")] * 200)
+    assert len(swarm.dispatch.one._state.roster.changes) < 4_000, "changes are not kept for ever"
+    swarm.close()
+    assert len(swarm.dispatch.one.leases_on(node_key(2))) == 1
+
+
 def test_needs_that_nobody_waits_for_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("quorate.dispatch.planning.POOLS_KEPT", 4)
     swarm = Swarm(0)

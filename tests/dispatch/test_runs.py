@@ -165,6 +165,41 @@ def test_a_late_result_counts_once_and_frees_whoever_does_it_again() -> None:
     assert [a.reason for a in end.attempts if a.code == 0] == ["late", "late"]
 
 
+@pytest.mark.parametrize("from_log", [False, True])
+def test_a_snapshot_between_two_decisions_forgets_none_of_them(from_log: bool) -> None:
+    swarm = manual(3, spec(1, timeout_ms=1_000, replicas=2, quorum=2, retries=3), spec(2), spec(3, retries=0), spec(4))
+    one, two = leases(swarm)
+    wait(swarm, 1_000 + LEASE_GRACE_MS)
+    wait(swarm, 1_000)
+    assert swarm.answer(one) == 0
+    swarm.answer(leases(swarm, 3)[0], code=4001)
+    swarm.record(swarm.dispatch.both("cancel", task_id(1 << 64 | 1), task_id(4), "enough"))
+    swarm.dispatch.rebuild(from_log)
+    swarm.close()
+    assert [lease.slot for lease in leases(swarm)] == [two.slot]
+    assert (swarm.checker.settled[task_id(3)].code, swarm.checker.settled[task_id(4)].code) == (4001, 4004)
+    assert leases(swarm, 4) == ()
+    (running,) = leases(swarm, 2)
+    swarm.record(swarm.dispatch.both("cancel", task_id(1 << 64 | 1), task_id(2), "enough"))
+    swarm.record(swarm.dispatch.both("due", swarm.now))
+    assert leases(swarm, 2) == (running,), "settled, its lease not yet ended"
+    swarm.dispatch.rebuild(from_log)
+    swarm.close()
+    assert leases(swarm, 2) == ()
+    assert swarm.dispatch.one.totals == swarm.dispatch.two.totals
+
+
+def test_a_slot_that_was_lost_does_not_wait_for_one_that_failed() -> None:
+    swarm = manual(4, spec(1, replicas=2, quorum=2))
+    one, two = leases(swarm)
+    answer(swarm, one, code=4001)
+    swarm.lose(two.node, forget=True)
+    swarm.close()
+    assert [lease.slot for lease in leases(swarm)] == [two.slot]
+    wait(swarm, RETRY_BASE_MS)
+    assert [lease.slot for lease in leases(swarm)] == [one.slot, two.slot]
+
+
 def test_two_leases_of_one_node_make_one_vote() -> None:
     swarm = manual(1, spec(1, timeout_ms=1_000, replicas=2, quorum=2, retries=3))
     (first,) = leases(swarm)
@@ -318,6 +353,7 @@ def test_a_task_asks_no_more_than_the_most_replicas() -> None:
 def test_the_losses_of_one_task_are_limited_and_its_attempts_are_not_all_kept() -> None:
     swarm = manual(2, spec(1))
     for _ in range(LEASES_LOST_MAX + 1):
+        wait(swarm, RETRY_CAP_MS)
         (lease,) = leases(swarm)
         swarm.record(swarm.dispatch.both("hand_back", lease.node, [_name(lease)], "no"))
         swarm.close()

@@ -10,7 +10,7 @@ from itertools import pairwise
 from unicodedata import category
 
 from quorate.base.codec import pack
-from quorate.base.errors import INVALID, ORCHESTRATION, TOO_LARGE, UNSUPPORTED, require
+from quorate.base.errors import INVALID, ORCHESTRATION, TOO_LARGE, UNSUPPORTED, QuorateError, require
 from quorate.base.ids import HASH_BYTES, UUID_BYTES
 from quorate.base.limits import (
     EVENT_BODY_MAX_BYTES,
@@ -37,10 +37,12 @@ _FORBIDDEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 def check_name(name: str, what: str, may_be_empty: bool = False) -> None:
     """Raise 1002 for a name that is too long, or has characters that terminals and databases choke on."""
-    require(may_be_empty or name, f"{what} is empty", INVALID)
-    require(len(name) <= NAME_MAX_CHARS, f"{what} has {len(name)} characters, at most {NAME_MAX_CHARS}", INVALID)
-    clean = name.isprintable() or not any(category(character) in _FORBIDDEN for character in name)
-    require(clean, f"{what} {name!r} has control characters", INVALID)
+    if not name and not may_be_empty:
+        raise QuorateError(INVALID, f"{what} is empty")
+    if len(name) > NAME_MAX_CHARS:
+        raise QuorateError(INVALID, f"{what} has {len(name)} characters, at most {NAME_MAX_CHARS}")
+    if not name.isprintable() and any(category(character) in _FORBIDDEN for character in name):
+        raise QuorateError(INVALID, f"{what} {name!r} has control characters")
 
 
 def check_job(
@@ -54,33 +56,36 @@ def check_job(
     require(len(names) == len(tasks), f"{len(names)} names for {len(tasks)} tasks")
     for spec, task_name in zip(tasks, names, strict=True):
         check_name(task_name, "a task's name", may_be_empty=True)
-        _check_task(spec, task_name or spec.id.hex(), validators)
+        try:
+            _check_task(spec, validators)
+        except QuorateError as error:
+            raise QuorateError(error.code, f"{task_name or spec.id.hex()}: {error.message}") from None
     _check_graph(tasks, names)
 
 
-def _check_task(spec: TaskSpec, who: str, validators: Container[str]) -> None:
-    require(len(spec.id) == UUID_BYTES, f"{who}: a task's id has {UUID_BYTES} bytes")
-    require(len(spec.input) == HASH_BYTES, f"{who}: `input` is the id of a blob, {HASH_BYTES} bytes")
-    check_name(spec.executor, f"{who}: the executor")
-    require(len(spec.needs) <= TASK_NEEDS_MAX, f"{who}: {len(spec.needs)} needs, at most {TASK_NEEDS_MAX}")
+def _check_task(spec: TaskSpec, validators: Container[str]) -> None:
+    require(len(spec.id) == UUID_BYTES, "a task's id has 16 bytes")
+    require(len(spec.input) == HASH_BYTES, "`input` is the id of a blob, 32 bytes")
+    check_name(spec.executor, "the executor")
+    _check_range(len(spec.needs), 0, TASK_NEEDS_MAX, "the number of needs")
     for need in spec.needs:
-        check_name(need, f"{who}: a need")
-    _check_range(spec.replicas, 1, REPLICAS_MAX, f"{who}: replicas")
-    _check_range(spec.quorum, 1, REPLICAS_MAX, f"{who}: quorum")
-    _check_range(spec.retries, 0, RETRIES_MAX, f"{who}: retries")
-    _check_range(spec.timeout_ms, TIMEOUT_MIN_MS, TIMEOUT_MAX_MS, f"{who}: timeout in ms")
-    _check_range(spec.budget, 0, 2**63 - 1, f"{who}: budget")
-    require(
-        spec.quorum <= spec.replicas, f"{who}: a quorum of {spec.quorum} out of {spec.replicas} replicas", ORCHESTRATION
-    )
-    require(spec.validator in validators, f"{who}: unknown validator {spec.validator[:80]!r}", UNSUPPORTED)
-    require(len(spec.idem) <= IDEMPOTENCY_KEY_MAX_CHARS, f"{who}: the idempotency key is too long")
-    check_name(spec.idem, f"{who}: the idempotency key", may_be_empty=True)
-    require(len(spec.deps) <= TASK_DEPS_MAX, f"{who}: {len(spec.deps)} deps, at most {TASK_DEPS_MAX}", TOO_LARGE)
+        check_name(need, "a need")
+    _check_range(spec.replicas, 1, REPLICAS_MAX, "replicas")
+    _check_range(spec.quorum, 1, REPLICAS_MAX, "quorum")
+    _check_range(spec.retries, 0, RETRIES_MAX, "retries")
+    _check_range(spec.timeout_ms, TIMEOUT_MIN_MS, TIMEOUT_MAX_MS, "timeout in ms")
+    _check_range(spec.budget, 0, 2**63 - 1, "budget")
+    require(spec.quorum <= spec.replicas, "the quorum is larger than the number of replicas", ORCHESTRATION)
+    if spec.validator not in validators:
+        raise QuorateError(UNSUPPORTED, f"unknown validator {spec.validator[:80]!r}")
+    _check_range(len(spec.idem), 0, IDEMPOTENCY_KEY_MAX_CHARS, "the length of the idempotency key")
+    check_name(spec.idem, "the idempotency key", may_be_empty=True)
+    _check_range(len(spec.deps), 0, TASK_DEPS_MAX, "the number of deps")
 
 
 def _check_range(value: int, low: int, high: int, what: str) -> None:
-    require(low <= value <= high, f"{what} is {value}, allowed is {low} to {high}")
+    if not low <= value <= high:
+        raise QuorateError(INVALID, f"{what} is {value}, allowed is {low} to {high}")
 
 
 def _check_graph(tasks: Sequence[TaskSpec], names: Sequence[str]) -> None:
@@ -90,10 +95,14 @@ def _check_graph(tasks: Sequence[TaskSpec], names: Sequence[str]) -> None:
     waits: dict[bytes, int] = {}
     dependents: dict[bytes, list[bytes]] = {}
     for spec in tasks:
-        require(len(frozenset(spec.deps)) == len(spec.deps), f"{label[spec.id]}: a dep is named twice", ORCHESTRATION)
         waits[spec.id] = len(spec.deps)
+        if not spec.deps:
+            continue
+        who = label[spec.id]
+        require(len(frozenset(spec.deps)) == len(spec.deps), f"{who}: a dep is named twice", ORCHESTRATION)
         for dep in spec.deps:
-            require(dep in label, f"{label[spec.id]} depends on {dep.hex()}, not a task of this job", ORCHESTRATION)
+            if dep not in label:
+                raise QuorateError(ORCHESTRATION, f"{who} depends on {dep.hex()}, not a task of this job")
             dependents.setdefault(dep, []).append(spec.id)
     free = [spec.id for spec in tasks if not spec.deps]
     for task in free:
@@ -103,7 +112,7 @@ def _check_graph(tasks: Sequence[TaskSpec], names: Sequence[str]) -> None:
                 free.append(dependent)
     if len(free) < len(tasks):
         circle = " -> ".join(label[task] for task in _circle(tasks, waits))
-        require(False, f"circular deps: {circle[:2000]}", ORCHESTRATION)
+        raise QuorateError(ORCHESTRATION, f"circular deps: {circle[:2000]}")
 
 
 def _circle(tasks: Sequence[TaskSpec], waits: dict[bytes, int]) -> list[bytes]:
@@ -127,7 +136,8 @@ def cut(
     chunk_bytes = total_bytes = 0
     for index, (spec, task_name) in enumerate(zip(tasks, names, strict=True)):
         size = len(pack(spec)) + len(task_name.encode()) + TASK_NAME_OVERHEAD
-        require(size <= CHUNK_BYTES, f"{task_name or spec.id.hex()}: {size} bytes, at most {CHUNK_BYTES}", TOO_LARGE)
+        if size > CHUNK_BYTES:
+            raise QuorateError(TOO_LARGE, f"{task_name or spec.id.hex()}: {size} bytes, at most {CHUNK_BYTES}")
         total_bytes += size
         if chunk_bytes + size > CHUNK_BYTES or index - bounds[-1] == JOB_CHUNK_TASKS:
             bounds.append(index)

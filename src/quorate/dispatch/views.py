@@ -42,18 +42,26 @@ def _attempt_view(held: Held) -> AttemptView:
     )
 
 
+def _verdict(run: Run) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Who agreed with the accepted result, and who did not; without one all who voted stand as dissent."""
+    if not run.over:
+        return (), ()
+    completed = run.state == TaskState.COMPLETED
+    agreed = tuple([node.hex() for node, key in run.votes.items() if completed and key == run.key])
+    return agreed, tuple([node.hex() for node, key in run.votes.items() if not completed or key != run.key])
+
+
 def task_view(state: State, run: Run) -> TaskView:
     """A task with every attempt, and who agreed."""
     spec = run.spec
-    completed = run.state == TaskState.COMPLETED
-    settled = run.over
+    agreed, dissent = _verdict(run)
     return TaskView(
         id=spec.id.hex(),
         job=run.job.hex(),
         name=run.name,
         state=state_of(state, run).value,
         executor=spec.executor,
-        deps=tuple(dep.hex() for dep in spec.deps),
+        deps=tuple([dep.hex() for dep in spec.deps]),
         replicas=spec.replicas,
         quorum=spec.quorum,
         validator=spec.validator,
@@ -64,9 +72,9 @@ def task_view(state: State, run: Run) -> TaskView:
         reason=run.reason,
         input=spec.input.hex(),
         output=run.output.hex() if run.output != NO_ID else "",
-        attempts=tuple(_attempt_view(held) for held in run.held),
-        agreed=tuple(node.hex() for node, key in run.votes.items() if completed and key == run.key),
-        dissent=tuple(node.hex() for node, key in run.votes.items() if settled and (not completed or key != run.key)),
+        attempts=tuple([_attempt_view(held) for held in run.held]),
+        agreed=agreed,
+        dissent=dissent,
         settled_at=run.settled_at,
         submitted_at=run.order >> ORDER_SHIFT,
     )
