@@ -38,6 +38,8 @@ from quorate.model import (
 )
 from quorate.numerics import Window
 
+LOSSES_FORGIVEN = 2
+"""Leases of a task, for each replica, that may be lost before it waits between them."""
 ORDER_SHIFT = 10
 """Bits for a task's index in its event, so that `order` tells all tasks apart."""
 
@@ -198,8 +200,10 @@ class State:
             slot.lost = True
             self._failed(run, held, code, reason, at_ns, position)
         elif code == LEASE_LOST and not slot.answered:
-            slot.lost, slot.ready_ns = True, at_ns
             run.lost += 1
+            # At once for the first few; after that it may be one node that hands back whatever it is given.
+            patient = max(0, run.lost - LOSSES_FORGIVEN * run.spec.replicas)
+            slot.lost, slot.ready_ns = True, at_ns + (backoff_ns(patient) if patient else 0)
             run.avoided.setdefault(held.node, False)
             if run.lost > LEASES_LOST_MAX:
                 self._doom(run, Doom(TaskState.FAILED, code, f"{run.lost} leases lost: {reason}", position))
