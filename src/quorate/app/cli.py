@@ -71,7 +71,7 @@ def up(
     host: Annotated[
         str, typer.Option(envvar="QUORATE_HOST", help="The address to listen on; 0.0.0.0: every one.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(envvar="QUORATE_PORT", help="0: any free one.")] = 8080,
+    port: Annotated[int, typer.Option(envvar="QUORATE_PORT", min=0, max=65535, help="0: any free one.")] = 8080,
     name: Annotated[str, typer.Option(help="What the dashboard calls this swarm.")] = "quorate",
     pack: Annotated[list[str] | None, typer.Option(help="A pack as module:function; may be repeated.")] = None,
     cors: Annotated[list[str] | None, typer.Option(help="An origin that browsers may call from.")] = None,

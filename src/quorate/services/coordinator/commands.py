@@ -19,6 +19,7 @@ from quorate.base.errors import (
     TOO_LARGE,
     UNSUPPORTED,
     QuorateError,
+    invariant,
     require,
 )
 from quorate.base.ids import NO_ID, hash_id
@@ -58,7 +59,7 @@ from quorate.services.coordinator.messages import (
     WriteWork,
     Written,
 )
-from quorate.services.coordinator.realm import Realm
+from quorate.services.coordinator.realm import Realm, draft_wish
 
 
 def _key(grant: Id, idem: str) -> Id:
@@ -74,9 +75,13 @@ class Remembered(Struct, frozen=True, array_like=True):
 
 
 class Commands:
-    """Carries commands out on a realm. `executors`: those that a task may ask for before a node offers them."""
+    """Carries commands out on a realm. `executors`: those that a task may ask for before a node offers them;
+    `linked`: does a node have a link now?"""
 
-    def __init__(self, realm: Realm, blobs: SmallBlobs, executors: tuple[str, ...]) -> None:
+    def __init__(
+        self, realm: Realm, blobs: SmallBlobs, executors: tuple[str, ...], linked: Callable[[bytes], bool]
+    ) -> None:
+        self._linked = linked
         self._realm = realm
         self._blobs = blobs
         self._executors = frozenset(executors)
@@ -142,7 +147,9 @@ class Commands:
             require(len(data) <= BLOB_SMALL_BYTES, f"an input of {len(data)} bytes goes by the blob port", TOO_LARGE)
             require(hash_id(data) == id, "an input does not match its id", INVALID)
         self._check_executors(frozenset(spec.executor for spec in command.tasks))
-        bodies = self._realm.dispatch.draft_job(command.job, command.name, command.tasks, command.names, "")
+        bodies = self._realm.dispatch.draft_job(
+            command.job, command.name, command.tasks, command.names, "", principal.name
+        )
         for id, data in command.inputs:
             self._blobs.put(id, data)
             self._keeps.append(Keep(id, data))
@@ -191,32 +198,37 @@ class Commands:
     def _work(self, command: WriteWork, principal: Principal, now: int) -> list[Receipt]:
         receipts: list[Receipt] = []
         require(len(command.wishes) <= GROUP_EVENTS_MAX, "too many changes at once", TOO_LARGE)
-        created: set[bytes] = set()
-        # Later wishes may build on earlier ones, so each is drafted after the one before it was folded:
-        # the checks that could fail are made on all of them first, against the subjects as they are now.
+        self._rehearse(command.wishes)
         for wish in command.wishes:
-            if wish.verb == "create":
-                created.add(wish.subject)
-            elif wish.subject not in created:
-                self._draft(wish)
-        for wish in command.wishes:
-            for kind, body, deps in self._draft(wish):
-                receipts.append(self._realm.record(kind, wish.subject, body, principal.grant, now, deps))
+            try:
+                for kind, body, deps in self._draft(wish):
+                    receipts.append(self._realm.record(kind, wish.subject, body, principal.grant, now, deps))
+            except QuorateError as error:
+                # What the rehearsal let pass must not fail: half of a command is never written, so the group goes.
+                invariant(not receipts, f"C2: {error.message}")
+                raise
         return receipts
 
+    def _rehearse(self, wishes: Sequence[Wish]) -> None:
+        """Draft every wish before the first is recorded; those on a node that is yet to be created, on a stand-in."""
+        created: dict[bytes, list[Wish]] = {}
+        ended: set[bytes] = set()
+        for wish in wishes:
+            require(wish.subject not in ended, "nothing can be changed after a node is taken out", CONFLICT)
+            if wish.verb == "create":
+                require(wish.subject not in created, "a node is created once", CONFLICT)
+                created[wish.subject] = [wish]
+            if wish.verb == "tombstone":
+                ended.add(wish.subject)
+            if wish.subject not in created or wish.verb == "create":
+                self._draft(wish)
+            else:
+                created[wish.subject].append(wish)
+        for subject, following in created.items():
+            self._realm.rehearse(subject, [(wish.verb, wish.args) for wish in following])
+
     def _draft(self, wish: Wish) -> Sequence[tuple[str, Struct, tuple[bytes, ...]]]:
-        work = self._realm.work
-        verbs: dict[str, Callable[..., Sequence[tuple[str, Struct, tuple[bytes, ...]]]]] = {
-            "create": work.draft_create,
-            "set": work.draft_set,
-            "add": work.draft_add,
-            "remove": work.draft_remove,
-            "count": work.draft_count,
-            "move": work.draft_move,
-            "tombstone": work.draft_tombstone,
-        }
-        require(wish.verb in verbs, f"unknown change {wish.verb!r}: one of {', '.join(verbs)}")
-        return verbs[wish.verb](wish.subject, *wish.args)
+        return draft_wish(self._realm.work, wish.verb, wish.subject, wish.args)
 
     def _write(self, command: Write, principal: Principal, now: int) -> list[Receipt]:
         known = command.kind == "note" or command.kind in self._realm.kinds
@@ -231,5 +243,7 @@ class Commands:
     def _set_node(self, command: SetNode, principal: Principal, now: int) -> list[Receipt]:
         require(command.state in ("online", "draining"), "a node can be set online or draining")
         require(self._realm.dispatch.node_spec(command.node) is not None, "no such node", NOT_FOUND)
+        linked = command.state == "draining" or self._linked(command.node)
+        require(linked, "the node has no link: it is online once it connects", CONFLICT)
         body = NodeChanged(command.node, command.state, command.reason[:NAME_MAX_CHARS])
         return [self._realm.record("node.changed", command.node, body, principal.grant, now)]

@@ -114,6 +114,7 @@ class Coordinator:
         while machine.realm.position < size:
             async for position, sealed in self.store.read(machine.realm.position, READ_BATCH_EVENTS):
                 machine.realm.replay(position, sealed)
+            machine.skip_rows()
             await asyncio.sleep(0)
 
     async def run(self) -> None:

@@ -56,7 +56,7 @@ class Machine:
         self.sessions = Sessions(settings, signer, verify)
         self._blobs = SmallBlobs()
         self.nodes = Nodes(settings, self.realm, self.sessions, self.heads, self._blobs, verify)
-        self.commands = Commands(self.realm, self._blobs, settings.executors)
+        self.commands = Commands(self.realm, self._blobs, settings.executors, self.sessions.nodes.__contains__)
         self._snapshot_at = 0
 
     def found(self, nonce: bytes, admin_hash: bytes, now: int) -> None:
@@ -70,12 +70,16 @@ class Machine:
         invariant(self.realm.position > 0, "a realm is founded or replayed before it starts")
         self.realm.epoch = epoch
         self.sessions.realm = self.realm.id
-        self.realm.dispatch.skip_rows()  # those of replayed events are in the read model already
-        self.realm.work.rows()
+        self.skip_rows()
         self._snapshot_at = self.realm.position
         if head is not None:
             self.heads.adopt(head)
         self.nodes.resume(now)
+
+    def skip_rows(self) -> None:
+        """Rows of replayed events are in the read model already."""
+        self.realm.dispatch.skip_rows()
+        self.realm.work.rows()
 
     def step(self, event: Event, now: int) -> tuple[Effect, ...]:
         """One event in, effects out."""

@@ -64,6 +64,7 @@ class Observer:
         self.tasks = Gauge("quorate_tasks", "Tasks by state", ["state"], registry=registry)
         self.nodes = Gauge("quorate_nodes", "Nodes by state", ["state"], registry=registry)
         self.queue_depth = Gauge("quorate_queue_depth", "Tasks ready and waiting for a node", registry=registry)
+        self.followers = Gauge("quorate_followers", "Subscribers of the event stream", registry=registry)
         self.commit_events = Histogram(
             "quorate_commit_events", "Events in one group commit", buckets=GROUP_EVENTS, registry=registry
         )

@@ -9,7 +9,7 @@ ends with a signed event of the authority whenever it holds one of its own.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -19,7 +19,7 @@ from quorate.base.codec import pack, unpack
 from quorate.base.errors import DENIED, NOT_FOUND, UNSUPPORTED, QuorateError, demand, invariant, require
 from quorate.base.hlc import check_drift, millis_of
 from quorate.base.ids import NO_ID
-from quorate.base.limits import MS_NS
+from quorate.base.limits import GROUP_EVENTS_MAX, MS_NS
 from quorate.base.signing import Signer, Verify
 from quorate.dispatch import Dispatch
 from quorate.model import (
@@ -42,6 +42,23 @@ EVIDENCE_KEPT = 1_024
 _KIND_OF = {body: kind for kind, (body, _, _) in KINDS.items()}
 
 Validators = Mapping[str, Callable[[TaskSpec, Result], bytes]]
+
+
+def draft_wish(
+    work: WorkTree, verb: str, subject: bytes, args: tuple[Any, ...]
+) -> Sequence[tuple[str, Struct, tuple[Id, ...]]]:
+    """The events of one wish, on the tree as it is. Raises `QuorateError` when it may not be."""
+    verbs: dict[str, Callable[..., Sequence[tuple[str, Struct, tuple[Id, ...]]]]] = {
+        "create": work.draft_create,
+        "set": work.draft_set,
+        "add": work.draft_add,
+        "remove": work.draft_remove,
+        "count": work.draft_count,
+        "move": work.draft_move,
+        "tombstone": work.draft_tombstone,
+    }
+    require(verb in verbs, f"unknown change {verb!r}: one of {', '.join(verbs)}")
+    return verbs[verb](subject, *args)
 
 
 class PackKind(Struct, frozen=True):
@@ -109,6 +126,17 @@ class Realm:
         except QuorateError:  # refused by its fold, which changed nothing: the event never was
             self._chain = Chain(self.id, self._signer, self._salt_key, *before)
             raise
+
+    def rehearse(self, subject: bytes, wishes: Sequence[tuple[str, tuple[Any, ...]]]) -> None:
+        """See whether wishes on a node that is not there yet would be granted. Raises as `draft_wish` does."""
+        stand_in, chain = WorkTree(), Chain(self.id, self._signer, self._salt_key)
+        for position, (verb, given) in enumerate(wishes, 1):
+            if verb == "move":
+                continue  # where it goes is judged on the real tree
+            args = (*given[:2], b"") if verb == "create" else given
+            for kind, body, deps in draft_wish(stand_in, verb, subject, args):
+                id, event, _ = chain.draft(kind, subject, body, self.root_grant, 0, deps)
+                stand_in.apply(id, event, body, position * GROUP_EVENTS_MAX + chain.state()[0])
 
     def record_all(self, bodies: Iterable[Struct], now: int) -> None:
         """Record what a core decided, under the authority's own grant."""

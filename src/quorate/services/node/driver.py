@@ -89,7 +89,7 @@ class Node:
 
     async def _until(self, done: Callable[[], bool], most_ms: int) -> None:
         until = self._clock.now() + most_ms * MS_NS
-        while not done() and self._clock.now() < until:
+        while not done() and self._clock.now() < until:  # noqa: ASYNC110
             await asyncio.sleep(MOMENT_S)
 
     async def _turn(self) -> None:
