@@ -97,23 +97,8 @@ async def serve(settings: UpSettings) -> None:
     log = make_logger(settings.log_level, settings.log_form, service="coordinator")
     coordinator, hub, operations = compose(settings, log.warning)
     await coordinator.start()
-    server = uvicorn.Server(
-        uvicorn.Config(
-            build_app(coordinator, hub, operations, log.info, settings.cors, settings.rate),
-            host=settings.host,
-            port=settings.port,
-            loop="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            ws="websockets-sansio",
-            ws_max_size=16 * 1024 * 1024,
-            ws_per_message_deflate=False,
-            ws_ping_interval=None,
-            timeout_graceful_shutdown=2,
-        )
-    )
+    web = build_app(coordinator, hub, operations, log.info, settings.cors, settings.rate)
+    server = uvicorn.Server(server_config(web, settings.host, settings.port))
     running = asyncio.create_task(coordinator.run())
     serving = asyncio.create_task(_serve_quietly(server))
     stopping = asyncio.Event()
@@ -133,6 +118,25 @@ async def serve(settings: UpSettings) -> None:
     for result in results:
         if isinstance(result, BaseException):
             raise result
+
+
+def server_config(app: Any, host: str, port: int) -> uvicorn.Config:
+    """How the web server runs, here and where it is measured against something else."""
+    return uvicorn.Config(
+        app,
+        host=host,
+        port=port,
+        loop="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="websockets-sansio",
+        ws_max_size=16 * 1024 * 1024,
+        ws_per_message_deflate=False,
+        ws_ping_interval=None,
+        timeout_graceful_shutdown=2,
+    )
 
 
 async def _serve_quietly(server: uvicorn.Server) -> None:

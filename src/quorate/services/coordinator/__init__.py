@@ -4,7 +4,16 @@ from quorate.services.coordinator.context import Call, run_operation
 from quorate.services.coordinator.driver import Coordinator
 from quorate.services.coordinator.feed import Feed, Published, cursor_text, parse_cursor
 from quorate.services.coordinator.machine import SNAPSHOT_KEY, Machine
-from quorate.services.coordinator.messages import Cancel, IssueGrant, SubmitJob, Wish, Write, WriteWork, Written
+from quorate.services.coordinator.messages import (
+    Cancel,
+    Closing,
+    IssueGrant,
+    SubmitJob,
+    Wish,
+    Write,
+    WriteWork,
+    Written,
+)
 from quorate.services.coordinator.observer import Observer
 from quorate.services.coordinator.operations import OPERATIONS
 from quorate.services.coordinator.realm import PackKind
@@ -15,6 +24,7 @@ __all__ = [
     "SNAPSHOT_KEY",
     "Call",
     "Cancel",
+    "Closing",
     "Coordinator",
     "CoordinatorSettings",
     "Feed",
