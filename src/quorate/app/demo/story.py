@@ -46,6 +46,7 @@ class Outcome(Struct, rename="camel"):
     wrong_caught: int
     liar_reputation: float
     honest_reputation: float
+    leases_lost: int
     reassigned: int
     p50_ms: float | None
     p95_ms: float | None
@@ -245,6 +246,7 @@ async def check(
         wrong_caught=status["rejected"],
         liar_reputation=next(round(node.reputation, 3) for node in nodes if node.id == liar),
         honest_reputation=round(min(honest), 3),
+        leases_lost=await leases_lost(client, status["realm"]),
         reassigned=status["reassigned"],
         p50_ms=status["p50Ms"],
         p95_ms=status["p95Ms"],
@@ -255,6 +257,15 @@ async def check(
         receipt_verified=False,
         log_verified=False,
     )
+
+
+async def leases_lost(client: AsyncClient, realm: str) -> int:
+    """How many leases the killed node took with it, as the log has it."""
+    lost, cursor = 0, f"{realm}.0"
+    while (page := await client.events(cursor, limit=500)).items:
+        cursor = page.next or cursor
+        lost += sum(len(event.body["ended"]) for event in page.items if event.kind == "lease.ended")
+    return lost
 
 
 async def told(*arguments: str) -> bool:
@@ -271,7 +282,10 @@ def rows_of(outcome: Outcome) -> list[tuple[str, str]]:
         ("wrong results caught", str(outcome.wrong_caught)),
         ("wrong results accepted", str(outcome.wrong_accepted)),
         ("the liar's reputation", f"{outcome.liar_reputation} (lowest honest: {outcome.honest_reputation})"),
-        ("reassigned after the kill", str(outcome.reassigned)),
+        (
+            "reassigned after the kill",
+            f"{outcome.reassigned} of {outcome.leases_lost} leases lost; the rest had a quorum",
+        ),
         ("latency p50 / p95", f"{outcome.p50_ms} / {outcome.p95_ms} ms"),
         ("events in the log", f"{outcome.events}, acknowledged and missing: {outcome.missing}"),
         ("time", f"{outcome.seconds} s"),

@@ -270,11 +270,9 @@ class Machine:
         return tuple(effects)
 
     def _cancelled(self, cancellation: Cancellation) -> tuple[Effect, ...]:
-        effects: list[Effect] = []
-        for key in cancellation.items:  # a result that is there already is delivered: it may still be of use
-            if (lease := self.running.pop(key, None)) is not None:
-                effects.append(Abort(lease, cancellation.reason))
-        return tuple(effects)
+        # A result that is there already is delivered: it may still be of use.
+        void = (self.running.pop(key, None) for key in cancellation.items)
+        return tuple(Abort(lease, cancellation.reason) for lease in void if lease is not None)
 
     def _head(self, reply: HeartbeatReply, now: int) -> tuple[Effect, ...]:
         if reply.head is None or self._witness is None:
