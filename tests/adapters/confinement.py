@@ -3,6 +3,7 @@
 import asyncio
 import os
 import select
+import time
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -35,6 +36,11 @@ def python(sandbox: Sandbox, inputs: Path, source: str, **options: object) -> st
     outcome = run(sandbox, inputs, "python3", "-c", source, **options)
     assert outcome.status == 0, outcome
     return outcome.stdout.decode().strip()
+
+
+def new_mark() -> str:
+    """Seconds for `sleep` that nobody else sleeps; an hour, should a test that fails leave it behind."""
+    return f"3600.{os.getpid()}{time.monotonic_ns()}"
 
 
 def running(mark: str) -> list[int]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from adapters.box import MemoryBox
-from adapters.confinement import left, running, sandboxes
+from adapters.confinement import left, new_mark, running, sandboxes
 from quorate.adapters.executors import Command
 from quorate.adapters.executors.staging import dep_name, parse
 from quorate.adapters.sandbox import Findings, Sandbox
@@ -125,7 +125,21 @@ def test_a_blob_that_is_gone_is_said(desk: Desk) -> None:
     files = [{"name": str(i), "id": hash_id(b"%d" % i).hex()} for i in range(50)]
     result, box = desk.run({"argv": ["true"], "files": files})
     assert result.code == NOT_FOUND and "no blob" in box.words
-    assert len(box.fetched) <= limits.SANDBOX_FETCHES, "the first that fails ends the others"
+    assert len(box.fetched) <= limits.SANDBOX_FETCHES
+
+
+def test_the_first_blob_that_fails_ends_the_others(desk: Desk) -> None:
+    class OneIsGone(MemoryBox):
+        async def blob(self, id: bytes) -> bytes:
+            if id != bytes(32):
+                await asyncio.Event().wait()
+            return await super().blob(id)
+
+    ids = [*(hash_id(b"%d" % i) for i in range(3)), bytes(32)]
+    files = tuple(InputFile(str(i), id=id.hex()) for i, id in enumerate(ids))
+    spec = TaskSpec(TASK, "command", bytes(32), timeout_ms=5_000)
+    box = OneIsGone(desk.path / "one", spec, LEASE, to_json(CommandInput(("true",), files)))
+    assert desk.answer(spec, box).code == NOT_FOUND
 
 
 def test_a_failure_says_the_status_and_the_last_words(desk: Desk) -> None:
@@ -146,7 +160,7 @@ def test_a_program_that_is_not_there(desk: Desk) -> None:
 
 
 def test_a_timeout_is_a_result(desk: Desk) -> None:
-    mark = "987654.25"
+    mark = new_mark()
     result, box = desk.run({"argv": ["sh", "-c", f"echo early >&2; sleep {mark}"]}, timeout_ms=300)
     assert result.code == TIMEOUT and box.words == "killed after 300 ms\nearly\n"
     assert result.usage[0] >= 250 and left(desk.sandbox, mark) == []
@@ -176,7 +190,7 @@ def test_bounds_that_are_asked_for_are_held(desk: Desk) -> None:
 
 
 def test_cancelled_it_leaves_nothing_running(desk: Desk) -> None:
-    mark = "987654.75"
+    mark = new_mark()
 
     async def cancel() -> None:
         spec = TaskSpec(TASK, "command", bytes(32))

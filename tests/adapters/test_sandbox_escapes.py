@@ -217,9 +217,10 @@ print(json.dumps({
     "session": os.getsid(0),
     "terminal": attempt(lambda: os.open("/dev/tty", os.O_RDWR)),
     "type": attempt(lambda: fcntl.ioctl(secondary, termios.TIOCSTI, b"x")),
+    "paste": attempt(lambda: fcntl.ioctl(secondary, 0x541C, b"x")),  # TIOCLINUX; the kernel alone would say ENOTTY
 }))""",
     )
-    assert found == {"session": 1, "terminal": "ENXIO", "type": "EPERM"}
+    assert found == {"session": 1, "terminal": "ENXIO", "type": "EPERM", "paste": "EPERM"}
 
 
 # The network

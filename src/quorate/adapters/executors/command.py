@@ -102,7 +102,10 @@ def _verdict(outcome: Outcome, asked: CommandInput, spec: TaskSpec) -> tuple[int
         case Ended.TIMED_OUT:
             return TIMEOUT, f"killed after {spec.timeout_ms} ms\n"
         case Ended.FLOODED:
-            return TOO_LARGE, f"killed: it wrote more than {asked.output_bytes} bytes, or to stderr {SANDBOX_OUTPUT_BYTES}\n"
+            return (
+                TOO_LARGE,
+                f"killed: it wrote more than {asked.output_bytes} bytes, or to stderr {SANDBOX_OUTPUT_BYTES}\n",
+            )
         case Ended.MEMORY:
             return EXECUTION, f"killed: it held more than {asked.memory_bytes} bytes of memory\n"
     if outcome.status == 0:

@@ -3,8 +3,8 @@
 Knows nothing of policies. Runs on the thread of the event loop: the child dies with the thread that made it.
 
 Invariants: C1 when `execute` returns, also by an exception, no process of a confined child is left. C2 at most
-`output_bytes` of stdout are kept, and the end of stderr. C3 a process is signalled only while it cannot yet be reaped, so that no other
-process with the same id is ever hit.
+`output_bytes` of stdout are kept, and the end of stderr. C3 a process is signalled only while it cannot yet be reaped,
+so that no other process with the same id is ever hit.
 """
 
 import asyncio
