@@ -16,7 +16,7 @@ from quorate import __version__
 from quorate.base.limits import BODY_MAX_BYTES, USER_RATE_REQUESTS_S
 from quorate.edges.http import Gate, ReferencePage, dashboard_routes, error_response
 from quorate.edges.rest import rest_handlers
-from quorate.edges.sse import stream_route
+from quorate.edges.sse import STREAM, stream_route
 from quorate.edges.websocket import LinkServer, link_route, subscribe_route
 from quorate.model import Operation
 from quorate.services.coordinator import Coordinator
@@ -50,7 +50,9 @@ def build_app(
         ],
         exception_handlers={Exception: on_error},
         cors_config=CORSConfig(allow_origins=list(cors)) if cors else None,
-        compression_config=CompressionConfig(backend="brotli", brotli_gzip_fallback=True, minimum_size=1024),
+        compression_config=CompressionConfig(
+            backend="brotli", brotli_gzip_fallback=True, minimum_size=1024, exclude=[STREAM]
+        ),
         request_max_body_size=BODY_MAX_BYTES,
         openapi_config=OpenAPIConfig(
             title="Quorate",
@@ -91,6 +93,7 @@ def refresh(coordinator: Coordinator) -> None:
     for gauge, table in ((observer.tasks, "tasks"), (observer.nodes, "nodes")):
         for state, count in coordinator.store.counts(table).items():
             gauge.labels(state).set(count)
+    observer.followers.set(coordinator.feed.followers)
     observer.queue_depth.set(dispatch.queue_depth)
     observer.rejected.set(dispatch.totals.rejected)
     observer.reassigned.set(dispatch.totals.reassigned)

@@ -24,6 +24,8 @@ from quorate.model.views import ErrorView, EventView, JobView, NodeView, TaskVie
 T = TypeVar("T")
 RETRIES = 4
 RETRY_FIRST_S = 0.1
+STREAM_RETRIES = 8
+STREAM_PAUSE_CAP_S = 5.0
 WAIT_STEP_MS = 20_000
 TEMPORARY = frozenset({RATE_LIMITED, 2000, 2001, IPC})
 
@@ -162,17 +164,17 @@ class AsyncClient:
                     if response.status_code != 200:
                         await response.aread()
                         raise _error(response)
-                    failures = 0
                     async for line in response.aiter_lines():
+                        failures = 0
                         if line.startswith("id: "):
                             since = line[4:]
                         elif line.startswith("data: "):
                             yield msgspec.json.decode(line[6:], type=EventView)
-            except httpx.TransportError as error:
+            except (httpx.TransportError, TemporaryError) as error:
                 failures += 1
-                if failures > RETRIES:
+                if failures > STREAM_RETRIES:
                     raise MaxRetriesExceeded(IPC, f"the event stream of {self.url} stayed away") from error
-                await asyncio.sleep(RETRY_FIRST_S * 2**failures)
+            await asyncio.sleep(min(RETRY_FIRST_S * 2**failures, STREAM_PAUSE_CAP_S))
 
     async def put_blob(self, data: bytes) -> str:
         """Store bytes; their id."""

@@ -9,15 +9,17 @@ from litestar.response import Stream
 
 from quorate.base.errors import DENIED, QuorateError, require
 from quorate.edges.http import Gate, error_response
-from quorate.services.coordinator import parse_cursor
+from quorate.services.coordinator import cursor_text, parse_cursor
 
 BEAT_S = 10.0
+STREAM = "/api/v1/events/stream"
+"""Its path. Whatever compresses answers leaves it alone: an event would wait in a compressor for the next ones."""
 
 
 def stream_route(gate: Gate) -> Any:
     """The route."""
 
-    @get("/api/v1/events/stream", include_in_schema=False)
+    @get(STREAM, include_in_schema=False)
     async def stream(
         request: Request[Any, Any, Any], since: str | None = None, kind: str | None = None
     ) -> Response[Any]:
@@ -36,8 +38,9 @@ def stream_route(gate: Gate) -> Any:
 
 
 async def _messages(gate: Gate, after: int, kind: str) -> AsyncIterator[bytes]:
-    yield b": connected\n\n"
     feed = gate.coordinator.feed
+    # An id without data: who is cut off before the first event resumes here, and misses none.
+    yield b"id: %s\n: connected\n\n" % cursor_text(feed.log, after).encode()
     follow = feed.follow(after)
     waiting: asyncio.Task[Any] | None = None
     try:
@@ -47,7 +50,11 @@ async def _messages(gate: Gate, after: int, kind: str) -> AsyncIterator[bytes]:
             if not done:
                 yield b": beat\n\n"
                 continue
-            batch, waiting = waiting.result(), None
+            try:
+                batch, waiting = waiting.result(), None
+            except QuorateError as error:  # the coordinator reloads: whoever follows comes again
+                yield b": %s\n\n" % error.message.encode()
+                return
             parts = [event for event in batch if not kind or event.view.kind == kind]
             if parts:
                 yield b"".join(

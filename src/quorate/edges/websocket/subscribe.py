@@ -4,6 +4,7 @@ The token comes in the Authorization header, or (browsers cannot set one) in the
 """
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -18,6 +19,7 @@ from quorate.model.views import EventView
 from quorate.services.coordinator import parse_cursor
 
 HELLO_S = 10.0
+POLICY, TRY_AGAIN = 1008, 1013  # RFC 6455 section 7.4.1 and the IANA registry of close codes
 
 
 class Subscribe(Struct, rename="camel"):
@@ -30,24 +32,37 @@ class Subscribe(Struct, rename="camel"):
     since: str = ""
 
 
-def swarm_event(view: EventView) -> tuple[str, dict[str, Any]] | None:
-    """The event of open-swarm section 3.3 that this one is, if any: fields that were not measured are absent."""
+def swarm_events(view: EventView) -> list[tuple[str, dict[str, Any]]]:
+    """The events of open-swarm section 3.3 that this one is: fields that were not measured are absent."""
     body = view.body or {}
     if view.kind == "task.settled":
-        results = [{"node": r["node"], "code": r["code"], "output": r["output"]} for r in body["agreed"]]
-        name = "task:completed" if body["state"] == "completed" else "task:failed"
-        return name, {"taskId": view.subject, "results": results, "reason": body["reason"]}
+        return _settled(view.subject, body)
     if view.kind == "task.answered":
-        return "task:progress", {"taskId": view.subject, "currentStep": "validating"}
+        tasks = dict.fromkeys(result["task"] for result in body["results"])
+        return [("task:progress", {"taskId": task, "currentStep": "validating"}) for task in tasks]
+    if view.kind == "lease.granted":
+        tasks = dict.fromkeys(lease["task"] for lease in body["leases"])
+        return [("task:progress", {"taskId": task, "currentStep": "assigned"}) for task in tasks]
     if view.kind == "node.joined":
-        return "node:connected", {"nodeId": body["node"], "capabilities": body["capabilities"]}
+        return [("node:connected", {"nodeId": body["node"], "capabilities": body["capabilities"]})]
     if view.kind == "node.changed" and body["state"] == "online":
-        return "node:connected", {"nodeId": body["node"]}
+        return [("node:connected", {"nodeId": body["node"]})]
     if view.kind == "node.changed" and body["state"] == "offline":
-        return "node:disconnected", {"nodeId": body["node"], "reason": body["reason"]}
+        return [("node:disconnected", {"nodeId": body["node"], "reason": body["reason"]})]
     if view.kind == "note":
-        return f"note:{body['type']}", {"data": body["data"]}
-    return None
+        return [(f"note:{body['type']}", {"data": body["data"]})]
+    return []
+
+
+def _settled(task: str, body: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    results = [{"node": r["node"], "code": r["code"], "output": r["output"]} for r in body["agreed"]]
+    name = "task:completed" if body["state"] == "completed" else "task:failed"
+    found: list[tuple[str, dict[str, Any]]] = [(name, {"taskId": task, "results": results, "reason": body["reason"]})]
+    if body["dissent"] and name == "task:completed":  # without a quorum nobody can say who of them was wrong
+        nodes = sorted({result["node"] for result in body["dissent"]})
+        message = f"{len(nodes)} of the nodes that ran task {task} returned another result than the quorum"
+        found.append(("system:alert", {"level": "warning", "message": message, "affectedComponents": nodes}))
+    return found
 
 
 def subscribe_route(gate: Gate) -> Any:
@@ -59,23 +74,39 @@ def subscribe_route(gate: Gate) -> Any:
         try:
             wanted = await _subscribe(gate, socket)
         except QuorateError as error:
-            view, _ = error_view(error, "")
-            await socket.send_text(msgspec.json.encode({"type": "error", "error": view}).decode())
-            await socket.close(code=1008, reason=error.message[:120])
+            await _refuse(socket, error, POLICY)
             return
         except WebSocketDisconnect:
             return
-        writer = asyncio.create_task(_write(gate, socket, wanted))
+        writer, reader = asyncio.create_task(_write(gate, socket, wanted)), asyncio.create_task(_listen(socket))
         try:
-            while True:
-                await socket.receive_text()  # a client may talk; only its first message is an order
-        except (WebSocketDisconnect, RuntimeError):
-            return
+            await asyncio.wait((writer, reader), return_when=asyncio.FIRST_COMPLETED)
         finally:
             writer.cancel()
-            await asyncio.gather(writer, return_exceptions=True)
+            reader.cancel()
+            ended, _ = await asyncio.gather(writer, reader, return_exceptions=True)
+        if isinstance(ended, QuorateError):  # the coordinator reloads: whoever follows comes again
+            await _refuse(socket, ended, TRY_AGAIN)
 
     return ws
+
+
+async def _listen(socket: WebSocket[Any, Any, Any]) -> None:
+    """Until the client goes. It may talk; only its first message is an order."""
+    try:
+        while (await socket.receive())["type"] == "websocket.receive":
+            pass
+    except (WebSocketDisconnect, RuntimeError):
+        return
+
+
+async def _refuse(socket: WebSocket[Any, Any, Any], error: QuorateError, code: int) -> None:
+    view, _ = error_view(error, "")
+    try:
+        await socket.send_text(msgspec.json.encode({"type": "error", "error": view}).decode())
+        await socket.close(code=code, reason=error.message.encode()[:120].decode(errors="ignore"))
+    except (RuntimeError, WebSocketDisconnect):
+        return  # the client was faster
 
 
 async def _subscribe(gate: Gate, socket: WebSocket[Any, Any, Any]) -> Subscribe:
@@ -102,18 +133,17 @@ async def _write(gate: Gate, socket: WebSocket[Any, Any, Any], wanted: Subscribe
     await socket.send_text(msgspec.json.encode({"type": "subscribed", "cursor": f"{feed.log.hex()}.{after}"}).decode())
     async for batch in feed.follow(after):
         for event in batch:
-            message = _message(event.view, wanted)
-            if message is not None:
+            for message in _messages(event.view, wanted):
                 await socket.send_text(msgspec.json.encode(message).decode())
 
 
-def _message(view: EventView, wanted: Subscribe) -> dict[str, Any] | None:
-    mapped = swarm_event(view)
-    names = {view.kind, view.kind.split(".", 1)[0]} | ({mapped[0]} if mapped else set())
-    if wanted.events and names.isdisjoint(wanted.events):
-        return None
-    concerned = {view.subject, view.actor, str((view.body or {}).get("node", ""))}
-    if wanted.agents and concerned.isdisjoint(wanted.agents):
-        return None
-    message: dict[str, Any] = {"type": mapped[0] if mapped else view.kind, "agent": view.subject, "event": view}
-    return message | (mapped[1] if mapped else {})
+def _messages(view: EventView, wanted: Subscribe) -> Iterator[dict[str, Any]]:
+    """What a subscriber is told of an event: a message for each thing that it is, the event itself with the first."""
+    whole: dict[str, Any] = {"event": view}
+    for name, fields in swarm_events(view) or [(view.kind, {})]:
+        names = {view.kind, view.kind.split(".", 1)[0], name, name.split(":", 1)[0]}
+        agent = fields.get("taskId") or fields.get("nodeId") or view.subject
+        concerned = {view.subject, view.actor, agent, *fields.get("affectedComponents", ())}
+        if (not wanted.events or names & set(wanted.events)) and (not wanted.agents or concerned & set(wanted.agents)):
+            yield {"type": name, "agent": agent, "cursor": view.cursor, **whole, **fields}
+            whole = {}
