@@ -26,6 +26,7 @@ from quorate.services.coordinator.messages import (
     Event,
     LinkClosed,
     LinkOpened,
+    RevokeGrant,
     Ticked,
     TileRead,
 )
@@ -87,7 +88,8 @@ class Machine:
             case Arrived():
                 return self.nodes.arrived(event.link, event.frame, now)
             case Asked():
-                return self.commands.asked(event, now)
+                effects = self.commands.asked(event, now)
+                return (*effects, *self.nodes.expel(now)) if isinstance(event.command, RevokeGrant) else effects
             case Closing():
                 return self._close(event.snapshot, now)
             case LinkOpened():

@@ -282,13 +282,25 @@ class Nodes:
             self._realm.record_all(self._realm.dispatch.drop_node(node, "node lost"), now)
         return tuple(effects)
 
+    def expel(self, now: int) -> tuple[Effect, ...]:
+        """Close the links of nodes whose grant does not stand any more; they are absent at once."""
+        effects: list[Effect] = []
+        for node, session in sorted(self._sessions.nodes.items()):
+            try:
+                needs(self._realm.grants.for_key(node, now), "node:link")
+            except QuorateError as error:
+                effects += self._sessions.refuse(session.link, error, now)
+                self._absent[node] = now
+        return tuple(effects)
+
     def deadline(self) -> int | None:
         return min(self._absent.values(), default=None)
 
     def _change(self, node: bytes, state: str, reason: str, now: int) -> None:
         if self._realm.dispatch.node_state(node) != state:
-            grant = self._realm.grants.for_key(node, now).grant
-            self._realm.record("node.changed", node, NodeChanged(node, state, reason), grant, now)
+            # What the coordinator saw of a node is its own statement: the node's grant may be gone by now.
+            body = NodeChanged(node, state, reason)
+            self._realm.record("node.changed", node, body, self._realm.root_grant, now)
 
     def assign(self, granted: LeasesGranted, now: int) -> tuple[Effect, ...]:
         """Tell each node its new leases."""
