@@ -150,3 +150,25 @@ def test_a_fragment_that_is_none_is_refused(name: str, text: str, tmp_path: Path
 def test_a_version_that_is_none_is_refused(version: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="is not a version"):
         _script("changelog").release(tmp_path, version)
+
+
+def _named(text: str) -> set[str]:
+    """Whatever a document sets as code outside its fenced blocks."""
+    return set(re.findall(r"`([^`\n]+)`", re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)))
+
+
+def test_what_the_architecture_names_is_in_the_code() -> None:
+    named = _named((HOUSE / "ARCHITECTURE.md").read_text())
+    files = {name for name in named if re.fullmatch(r"[\w./]+\.(py|ts|md)|[\w/]+/", name)}
+    assert len(files) > 40
+    roots = (HOUSE / "src" / "quorate", HOUSE)
+    assert sorted(name for name in files if "/" in name and not any((root / name).exists() for root in roots)) == []
+    source = "\n".join(path.read_text() for path in sorted((HOUSE / "src" / "quorate").rglob("*.py")))
+    code, invariant = re.compile(r"_?[A-Za-z]\w*(\._?[a-z]\w*)?"), re.compile(r"[A-Z]\d")
+    words = {
+        name.rpartition(".")[2] for name in named - files if code.fullmatch(name) and not invariant.fullmatch(name)
+    }
+    assert len(words) > 60
+    found = re.findall(r"^\s*(?:async def|def|class) (\w+)|^\s*(\w+)\s*(?::|=)|\"(\w+)\"", source, re.MULTILINE)
+    rooms = {path.name for path in (HOUSE / "src" / "quorate").iterdir()} | {"protocols", "packs"}
+    assert sorted(words - {one for names in found for one in names} - rooms) == []
