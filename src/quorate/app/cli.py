@@ -346,10 +346,8 @@ def sim(
         first, _, last = seeds.partition(":")
         if not first.isdecimal() or (last and not last.isdecimal()):
             raise QuorateError(INVALID, f"--seeds {seeds!r}: give one number, or first:last")
-        span = range(int(first), int(last) if last else int(first) + 1)
-        return importlib.import_module("quorate.sim").main(
-            span, profile, None if replay < 0 else replay, jobs, typer.echo
-        )
+        run = importlib.import_module("quorate.sim").main
+        return run(seeds, profile, None if replay < 0 else replay, jobs, typer.echo)
 
     _run(as_json, work)
 

@@ -1,3 +1,5 @@
 """The whole swarm on virtual time, from a seed: real drivers, virtual world, checkers from outside."""
 
-__all__: list[str] = []
+from quorate.sim.run import main, run_seed, run_seeds
+
+__all__ = ["main", "run_seed", "run_seeds"]
