@@ -7,7 +7,6 @@ Invariants: G1 the tasks of an accepted job form a DAG within the job. G2 every 
 
 from collections.abc import Container, Sequence
 from itertools import pairwise
-from unicodedata import category
 
 from quorate.base.codec import pack
 from quorate.base.errors import INVALID, ORCHESTRATION, TOO_LARGE, UNSUPPORTED, QuorateError, require
@@ -27,12 +26,12 @@ from quorate.base.limits import (
     TIMEOUT_MAX_MS,
     TIMEOUT_MIN_MS,
 )
+from quorate.base.names import is_clean
 from quorate.model import JobSubmitted, TaskSpec
 
 CHUNK_BYTES = EVENT_BODY_MAX_BYTES - 8 * KIB
 """Room for tasks and names in an event beside the job's own fields."""
 TASK_NAME_OVERHEAD = 8
-_FORBIDDEN = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
 
 def check_name(name: str, what: str, may_be_empty: bool = False) -> None:
@@ -41,7 +40,7 @@ def check_name(name: str, what: str, may_be_empty: bool = False) -> None:
         raise QuorateError(INVALID, f"{what} is empty")
     if len(name) > NAME_MAX_CHARS:
         raise QuorateError(INVALID, f"{what} has {len(name)} characters, at most {NAME_MAX_CHARS}")
-    if not name.isprintable() and any(category(character) in _FORBIDDEN for character in name):
+    if not is_clean(name):
         raise QuorateError(INVALID, f"{what} {name!r} has control characters")
 
 

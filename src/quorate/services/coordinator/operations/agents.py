@@ -7,12 +7,14 @@ from msgspec import UNSET, Struct, UnsetType
 from quorate.base.codec import from_json
 from quorate.base.errors import NOT_FOUND, QuorateError, require
 from quorate.base.ids import UUID_BYTES, parse_id
-from quorate.base.limits import PAGE_DEFAULT, PAGE_MAX
+from quorate.base.limits import NAME_MAX_CHARS, PAGE_DEFAULT, PAGE_MAX
+from quorate.base.names import is_clean
 from quorate.model import Operation
 from quorate.model.views import WorkView
 from quorate.ports import RowFilter
 from quorate.services.coordinator.context import Call
 from quorate.services.coordinator.messages import Wish, WriteWork
+from quorate.services.coordinator.operations.pages import row_before
 from quorate.services.coordinator.operations.tasks import Kind, TaskPage, TaskQuery, list_tasks
 
 
@@ -94,8 +96,14 @@ def _find(call: Call, id: str) -> WorkView:
     return from_json(row.record, WorkView)
 
 
+def _check_name(name: str) -> None:
+    require(0 < len(name) <= NAME_MAX_CHARS, f"an agent's name has 1 to {NAME_MAX_CHARS} characters")
+    require(is_clean(name), "the agent's name has control characters")
+
+
 async def register_agent(call: Call, given: AgentNew) -> AgentView:
     """Register an agent."""
+    _check_name(given.name)
     subject = call.new_id()
     wishes = [Wish("create", subject, ("agent", given.name, b""))]
     given_fields = ((name, getattr(given, name)) for name in ("type", "status", "capabilities", "tools", "metadata"))
@@ -108,7 +116,7 @@ async def register_agent(call: Call, given: AgentNew) -> AgentView:
 async def list_agents(call: Call, given: AgentQuery) -> AgentPage:
     """Agents, newest first."""
     require(1 <= given.limit <= PAGE_MAX, f"limit is 1 to {PAGE_MAX}")
-    before = int(given.before) if given.before.isdecimal() else 0
+    before = row_before(given.before)
     found: list[AgentView] = []
     while len(found) < given.limit:
         rows = call.coordinator.store.rows("work", RowFilter(before=before, limit=PAGE_MAX))
@@ -130,6 +138,8 @@ async def get_agent(call: Call, given: AgentRef) -> AgentView:
 
 async def update_agent(call: Call, given: AgentChange) -> AgentView:
     """Change an agent."""
+    if given.name is not UNSET:
+        _check_name(given.name)
     _find(call, given.id)
     subject = parse_id(given.id, UUID_BYTES)
     names = {"name": "title", "type": "type", "status": "status", "capabilities": "capabilities"}

@@ -8,6 +8,7 @@ from quorate.base.codec import pack, to_json
 from quorate.base.errors import INVALID, TOO_LARGE, QuorateError, require
 from quorate.base.ids import parse_id
 from quorate.base.limits import EVENT_BODY_MAX_BYTES, NAME_MAX_CHARS, PAGE_DEFAULT, PAGE_MAX, READ_BATCH_EVENTS
+from quorate.base.names import is_clean
 from quorate.model import Noted, Operation, Sealed
 from quorate.model.views import EventView
 from quorate.services.coordinator.context import Call
@@ -113,9 +114,7 @@ def _start(call: Call, since: str) -> tuple[int, int]:
 
 async def emit_event(call: Call, given: EventNew) -> ReceiptOut:
     """Write an event of your own: it is kept, receipted and fanned out."""
-    require(
-        0 < len(given.type) <= NAME_MAX_CHARS and given.type.isprintable(), "the type is empty, long or unprintable"
-    )
+    require(0 < len(given.type) <= NAME_MAX_CHARS and is_clean(given.type), "the type is empty, long or unprintable")
     data = to_json(given.data)
     require(len(data) <= EVENT_BODY_MAX_BYTES // 2, "the data is over the limit of an event", TOO_LARGE)
     require(len(given.subject) in (0, 32, 64), "the subject is a task, agent or node id", INVALID)

@@ -5,6 +5,7 @@ from msgspec import Struct
 from quorate.base.errors import invariant, require
 from quorate.base.ids import HASH_BYTES, hash_id, parse_id
 from quorate.base.limits import NAME_MAX_CHARS
+from quorate.base.names import is_clean
 from quorate.model import Operation
 from quorate.security import ROLES, GrantRecord
 from quorate.services.coordinator.context import Call
@@ -56,7 +57,7 @@ class Nothing(Struct, rename="camel", forbid_unknown_fields=True):
 async def issue_grant(call: Call, given: GrantNew) -> GrantIssuedOut:
     """Issue a token with a role; it gives no right that its issuer lacks."""
     require(given.role in ROLES, f"role {given.role[:40]!r} is none of {', '.join(sorted(ROLES))}")
-    label_fits = 0 < len(given.label) <= NAME_MAX_CHARS and given.label.isprintable()
+    label_fits = 0 < len(given.label) <= NAME_MAX_CHARS and is_clean(given.label)
     require(label_fits, "the label is empty, long or unprintable")
     require(given.ttl_ms >= 0, "ttlMs is not negative")
     token = f"{given.role}-" + call.new_secret(TOKEN_BYTES).hex()

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from quorate.base.codec import from_json, to_json
-from quorate.base.errors import CONFLICT, INVALID, QuorateError, require
+from quorate.base.errors import CONFLICT, INVALID, TOO_LARGE, QuorateError, require
 from quorate.base.ids import HASH_BYTES, UUID_BYTES, parse_id
 from quorate.base.limits import JOB_TASKS_MAX, PAGE_DEFAULT, PAGE_MAX
 from quorate.model import Id, Operation, TaskSpec
@@ -17,6 +17,7 @@ from quorate.model.views import JobView
 from quorate.ports import RowFilter
 from quorate.services.coordinator.context import Call
 from quorate.services.coordinator.messages import Cancel, SubmitJob
+from quorate.services.coordinator.operations.pages import row_before
 
 WAIT_MAX_MS = 60_000
 
@@ -107,7 +108,9 @@ class _Built(Struct):
 
 
 def _parse(job: JobIn) -> list[TaskIn]:
-    require(0 < len(job.tasks) <= JOB_TASKS_MAX, f"a job has 1 to {JOB_TASKS_MAX} tasks, this one {len(job.tasks)}")
+    require(job.tasks, "a job needs at least one task")
+    count = len(job.tasks)
+    require(count <= JOB_TASKS_MAX, f"a job has at most {JOB_TASKS_MAX} tasks, this one {count}", TOO_LARGE)
     tasks: list[TaskIn] = []
     for index, given in enumerate(job.tasks):
         try:
@@ -210,7 +213,7 @@ async def list_jobs(call: Call, given: JobQuery) -> JobPage:
     """Jobs, newest first."""
     require(1 <= given.limit <= PAGE_MAX, f"limit is 1 to {PAGE_MAX}")
     states = (given.state,) if given.state else ()
-    before = int(given.before) if given.before.isdecimal() else 0
+    before = row_before(given.before)
     rows = call.coordinator.store.rows("jobs", RowFilter(states=states, before=before, limit=given.limit))
     items = [from_json(row.record, JobView) for _, row in rows]
     return JobPage(items, str(rows[-1][1].order) if len(rows) == given.limit else None)

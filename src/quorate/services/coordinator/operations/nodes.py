@@ -8,12 +8,14 @@ from quorate.base.codec import from_json
 from quorate.base.errors import require
 from quorate.base.ids import HASH_BYTES, hash_id, parse_id
 from quorate.base.limits import JOIN_TOKEN_TTL_MS, NAME_MAX_CHARS, PAGE_MAX
+from quorate.base.names import is_clean
 from quorate.model import Operation
 from quorate.model.views import NodeView
 from quorate.ports import RowFilter
 from quorate.services.coordinator.context import Call
 from quorate.services.coordinator.messages import IssueGrant, SetNode
 from quorate.services.coordinator.operations.grants import TOKEN_BYTES, issue
+from quorate.services.coordinator.operations.pages import row_before
 
 
 class NodeQuery(Struct, rename="camel", forbid_unknown_fields=True):
@@ -71,7 +73,7 @@ class NodeMetrics(Struct, rename="camel"):
 async def list_nodes(call: Call, given: NodeQuery) -> NodePage:
     """Nodes: state, load, reputation with its evidence."""
     require(1 <= given.limit <= PAGE_MAX, f"limit is 1 to {PAGE_MAX}")
-    before = int(given.before) if given.before.isdecimal() else 0
+    before = row_before(given.before)
     states = (given.state,) if given.state else ()
     rows = call.coordinator.store.rows("nodes", RowFilter(states=states, before=before, limit=given.limit))
     items = [from_json(row.record, NodeView) for _, row in rows]
@@ -92,7 +94,7 @@ async def set_node(call: Call, given: NodeSet) -> NodeView:
 
 async def invite_node(call: Call, given: NodeInvite) -> NodeInvited:
     """Make a token with which one node can join, once."""
-    require(len(given.label) <= NAME_MAX_CHARS and given.label.isprintable(), "the label is long or unprintable")
+    require(len(given.label) <= NAME_MAX_CHARS and is_clean(given.label), "the label is long or unprintable")
     token = "join-" + call.new_secret(TOKEN_BYTES).hex()
     expires_ms = call.now // 1_000_000 + JOIN_TOKEN_TTL_MS
     command = IssueGrant(hash_id(token.encode()), "join", expires_ms, given.label, once=True)

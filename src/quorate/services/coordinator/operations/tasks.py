@@ -15,6 +15,7 @@ from quorate.base.codec import from_json
 from quorate.base.errors import CONFLICT, INVALID, NOT_FOUND, OK, QuorateError, require
 from quorate.base.ids import UUID_BYTES, parse_id
 from quorate.base.limits import PAGE_DEFAULT, PAGE_MAX, TITLE_MAX_CHARS
+from quorate.base.names import is_clean
 from quorate.model import TERMINAL, Operation, TaskState
 from quorate.model.receipts import TaskReceipt
 from quorate.model.views import TaskView
@@ -22,6 +23,7 @@ from quorate.ports import RowFilter
 from quorate.services.coordinator.context import Call
 from quorate.services.coordinator.messages import Cancel, Delete, Wish, WriteWork
 from quorate.services.coordinator.operations.jobs import FileIn, JobIn, submit_job
+from quorate.services.coordinator.operations.pages import row_before
 from quorate.services.coordinator.proofs import receipt_of
 
 STATES = tuple(state.value for state in TaskState)
@@ -145,6 +147,8 @@ async def create_task(call: Call, given: TaskNew) -> TaskCreated:
     require(len(given.title) <= TITLE_MAX_CHARS, f"a title has at most {TITLE_MAX_CHARS} characters")
     if given.command is not None or given.executor:
         return await _run_task(call, given)
+    require(is_clean(given.title), "the title has control characters")
+    _check_tags(given.tags)
     title = given.title or given.prompt.strip().partition("\n")[0][:TITLE_MAX_CHARS]
     require(title, "a task needs a title or a prompt, or a command to run")
     subject = call.new_id()
@@ -160,6 +164,11 @@ async def create_task(call: Call, given: TaskNew) -> TaskCreated:
     written = await call.write(WriteWork(tuple(wishes)))
     id = await _first_subject(call, written.receipts[0].position)
     return TaskCreated(id, id, "", status)
+
+
+def _check_tags(tags: list[str]) -> None:
+    for tag in tags:
+        require(tag and is_clean(tag), f"the tag {tag[:40]!r} is empty or has control characters")
 
 
 async def _first_subject(call: Call, position: int) -> str:
@@ -250,9 +259,8 @@ async def list_tasks(call: Call, given: TaskQuery) -> TaskPage:
 def _page(before: str) -> dict[str, int]:
     """Where each of the two tables goes on."""
     tasks, _, work = before.partition(".")
-    fits = not before or (tasks.isdecimal() and work.isdecimal() and len(before) < 40)
-    require(fits, f"{before[:40]!r} is no page: take `next` of the page before", INVALID)
-    return {"tasks": int(tasks or 0), "work": int(work or 0)}
+    require(not before or (tasks and work), f"{before[:40]!r} is no page: take `next` of the page before", INVALID)
+    return {"tasks": row_before(tasks), "work": row_before(work)}
 
 
 def _scan(call: Call, table: str, where: RowFilter, start: dict[str, int]) -> Iterator[tuple[str, int, TaskView]]:
@@ -284,7 +292,9 @@ async def update_task(call: Call, given: TaskChange) -> TaskView:
     view = find_task(call, given.id)
     if call.repeated:
         return view
+    require(given.title is UNSET or is_clean(given.title), "the title has control characters")
     subject = parse_id(given.id, UUID_BYTES, "task id")
+    _check_tags([*(() if given.tags is UNSET else given.tags), *given.add_tags])
     wishes: list[Wish] = []
     if call.coordinator.store.row("work", subject) is None:
         wishes.append(Wish("create", subject, ("task", view.name, b"")))
