@@ -16,6 +16,9 @@ EVENT_DEPS_MAX = 8
 EVENT_SALT_BYTES = 16
 GROUP_EVENTS_MAX = 4096  # events in one group commit
 GROUP_BYTES_MAX = 32 * MIB
+GROUP_FULL_EVENTS = 1_024  # a group with so many events closes; what is left goes into the next
+GROUP_FULL_BYTES = 8 * MIB
+COMMAND_EVENTS_MAX = 1_024  # changes, or events of others, in one command
 SIGN_EVERY_EVENTS = 64  # in a long group every so many events are signed, so that a receipt's chain stays short
 CLOCK_DRIFT_MAX_MS = 60_000  # an event further ahead than this is refused
 SNAPSHOT_EVERY_EVENTS = 50_000
@@ -139,6 +142,14 @@ _RELATIONS = (
     (SANDBOX_OUTPUT_BYTES <= BLOB_MAX_BYTES, "whatever a sandbox may print can be stored"),
     (JOB_CHUNK_TASKS <= JOB_TASKS_MAX <= LIVE_TASKS_MAX, "one job fits among the live tasks"),
     (JOB_MAX_BYTES <= GROUP_BYTES_MAX, "all events of a job fit in one group"),
+    (
+        GROUP_FULL_EVENTS + max(DECISIONS_MAX, COMMAND_EVENTS_MAX) < GROUP_EVENTS_MAX,
+        "one more step fits in a group that is not full yet",
+    ),
+    (
+        GROUP_FULL_BYTES + JOB_MAX_BYTES + BODY_MAX_BYTES <= GROUP_BYTES_MAX,
+        "one more job with its inputs fits in a group that is not full yet",
+    ),
     (LEASES_PER_EVENT * 128 <= EVENT_BODY_MAX_BYTES, "the leases of one event fit in its body"),
     (TASK_DEPS_MAX >= JOB_TASKS_MAX - 1, "a reduce task may depend on all others"),
     (WORK_VALUE_MAX_BYTES < EVENT_BODY_MAX_BYTES, "a register's value fits in an event"),

@@ -18,7 +18,7 @@ from quorate.app.demo.processes import Process, run
 from quorate.app.demo.reduce import reduce
 from quorate.app.demo.screen import Screen
 from quorate.app.output import emit
-from quorate.base.errors import CONFLICT, NOT_FOUND, QuorateError, require
+from quorate.base.errors import CONFLICT, NOT_FOUND, UNSUPPORTED, QuorateError, require
 from quorate.client import AsyncClient, Submitted
 from quorate.model.views import JobView, TaskView
 
@@ -196,8 +196,21 @@ async def submit(client: AsyncClient, chosen: dict[str, bytes]) -> Submitted:
     program = {"name": "reduce.py", "text": scripts["reduce.py"]}
     deps = list(chosen)
     tasks.append({"name": "reduce", "command": ["python3", "in/reduce.py"], "files": [program], "deps": deps})
-    defaults = {"replicas": REPLICAS, "quorum": QUORUM, "timeoutMs": 20_000}
+    isolation = await isolated(client)
+    defaults = {"replicas": REPLICAS, "quorum": QUORUM, "timeoutMs": 20_000, "isolation": isolation}
     return await client.submit("demo", tasks, defaults=defaults)
+
+
+async def isolated(client: AsyncClient) -> bool:
+    """Can every node confine what it runs? Where none can, the demo says so and goes on without."""
+    offered = [node.capabilities for node in (await client.nodes()).items]
+    if all("isolation" in capabilities for capabilities in offered):
+        return True
+    hint = "Install bubblewrap (Debian package bubblewrap), or run the demo as an ordinary user"
+    if not all("executor:command" in capabilities for capabilities in offered):
+        raise QuorateError(UNSUPPORTED, "the nodes cannot run commands here", hint)
+    print("note: no bubblewrap here, so commands run WITHOUT a sandbox (limits only)", flush=True)
+    return False
 
 
 async def disturb(swarm: Swarm, client: AsyncClient, submitted: Submitted, screen: Screen) -> None:

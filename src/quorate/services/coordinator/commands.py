@@ -25,7 +25,7 @@ from quorate.base.errors import (
 from quorate.base.ids import NO_ID, hash_id
 from quorate.base.limits import (
     BLOB_SMALL_BYTES,
-    GROUP_EVENTS_MAX,
+    COMMAND_EVENTS_MAX,
     IDEMPOTENCY_KEY_MAX_CHARS,
     IDEMPOTENCY_RECENT,
     NAME_MAX_CHARS,
@@ -153,6 +153,7 @@ class Commands:
         for id, data in command.inputs:
             self._blobs.put(id, data)
             self._keeps.append(Keep(id, data))
+            self._realm.group_bytes += len(data)
         return [self._realm.record("job.submitted", command.job, body, principal.grant, now) for body in bodies]
 
     def _check_executors(self, wanted: frozenset[str]) -> None:
@@ -197,7 +198,7 @@ class Commands:
 
     def _work(self, command: WriteWork, principal: Principal, now: int) -> list[Receipt]:
         receipts: list[Receipt] = []
-        require(len(command.wishes) <= GROUP_EVENTS_MAX, "too many changes at once", TOO_LARGE)
+        require(len(command.wishes) <= COMMAND_EVENTS_MAX, "too many changes at once", TOO_LARGE)
         self._rehearse(command.wishes)
         for wish in command.wishes:
             try:
@@ -237,7 +238,7 @@ class Commands:
         return [self._realm.record(command.kind, subject, command.body, principal.grant, now, command.deps)]
 
     def _offer(self, command: Offer, principal: Principal, now: int) -> list[Receipt]:
-        require(0 < len(command.events) <= GROUP_EVENTS_MAX, f"1 to {GROUP_EVENTS_MAX} events at once", TOO_LARGE)
+        require(0 < len(command.events) <= COMMAND_EVENTS_MAX, f"1 to {COMMAND_EVENTS_MAX} events at once", TOO_LARGE)
         return list(self._realm.admit(command.events, now))
 
     def _set_node(self, command: SetNode, principal: Principal, now: int) -> list[Receipt]:

@@ -17,7 +17,6 @@ from quorate.base.limits import (
     GROUP_EVENTS_MAX,
     IDEMPOTENCY_RECENT,
     LINK_INBOX_MESSAGES,
-    READ_BATCH_EVENTS,
     SECOND_NS,
     TILE_LEAVES,
 )
@@ -27,9 +26,10 @@ from quorate.model import SignedHead as Head
 from quorate.ports import Blobs, Clock, Entropy, Group, RowFilter, Store, Wire
 from quorate.services.coordinator import messages
 from quorate.services.coordinator.feed import Feed
-from quorate.services.coordinator.machine import HEAD_KEY, SNAPSHOT_KEY, Machine
+from quorate.services.coordinator.machine import HEAD_KEY, Machine
 from quorate.services.coordinator.observer import Observer
 from quorate.services.coordinator.realm import PackKind, Validators
+from quorate.services.coordinator.replay import replay
 from quorate.services.coordinator.settings import CoordinatorSettings
 from quorate.services.coordinator.uploads import Uploads
 from quorate.services.inbox import Inbox
@@ -93,7 +93,7 @@ class Coordinator:
         machine = Machine(self.settings, self._signer, self._verify, salt_key, self._validators, self._kinds)
         size = await self.store.size()
         if size:
-            await self._replay(machine, size)
+            await replay(machine, self.store, size)
         else:
             machine.found(self.entropy.bytes(16), hash_id(self._admin_token.encode()), self.clock.now())
             group, rows = machine.realm.close()
@@ -106,16 +106,6 @@ class Coordinator:
         self.feed = Feed(machine.realm.id, self.store, self._committed)
         self._uploads = Uploads(self.blobs, self._inbox.push, self._spawn)
         self._ready = True
-
-    async def _replay(self, machine: Machine, size: int) -> None:
-        snapshot = await self.store.load(SNAPSHOT_KEY)
-        if snapshot:
-            machine.realm.restore(snapshot)
-        while machine.realm.position < size:
-            async for position, sealed in self.store.read(machine.realm.position, READ_BATCH_EVENTS):
-                machine.realm.replay(position, sealed)
-            machine.skip_rows()
-            await asyncio.sleep(0)
 
     async def run(self) -> None:
         """Serve until `stop`; reload after a failure of the disk or of an invariant."""
@@ -170,9 +160,15 @@ class Coordinator:
         effects: list[Effect] = []
         for event in events:
             effects += self.machine.step(event, now)
+            if self.machine.realm.full:
+                effects = await self._close(effects, now)
+        await self._close(effects, now)
+
+    async def _close(self, effects: list[Effect], now: int) -> list[Effect]:
         effects += self.machine.step(messages.Closing(), now)
         if effects:  # a flight wakes this loop when it lands: an empty one would keep it awake for ever
             await self._fly(effects)
+        return []
 
     async def _last_turn(self) -> None:
         if self._ready:

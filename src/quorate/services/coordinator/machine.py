@@ -4,7 +4,8 @@ Knows no clock, disk or socket. A driver feeds events one by one, then `Closing`
 since the last `Closing` is one group, and what follows in effects leaves only when it is on disk.
 
 Invariants: M1 no reply or message precedes the `Append` it rests on. M2 after `Closing` there is no
-decision left that needs no further event. M3 memory grows with unfinished work, not with the log.
+decision left that needs no further event, or `deadline` asks for another `Closing` at once. M3 memory
+grows with unfinished work, not with the log.
 """
 
 from collections.abc import Sequence
@@ -59,6 +60,7 @@ class Machine:
         self.nodes = Nodes(settings, self.realm, self.sessions, self.heads, self._blobs, verify)
         self.commands = Commands(self.realm, self._blobs, settings.executors, self.sessions.nodes.__contains__)
         self._snapshot_at = 0
+        self._unfinished = False
 
     def found(self, nonce: bytes, admin_hash: bytes, now: int) -> None:
         """Begin a new realm: its first two events are its foundation and the first admin token's grant."""
@@ -111,7 +113,7 @@ class Machine:
         after: list[Effect] = list(self.nodes.overdue(now))
         before: list[Effect] = []
         dispatch = self.realm.dispatch
-        while bodies := (dispatch.due(now) or dispatch.plan(now)):
+        while not self.realm.full and (bodies := (dispatch.due(now) or dispatch.plan(now))):
             for body in bodies:
                 if isinstance(body, LeasesEnded):
                     after += self._void(body, now)
@@ -120,6 +122,7 @@ class Machine:
                 if isinstance(body, LeasesGranted):
                     after += self.nodes.assign(body, now)
         after += self._renew_head(now)
+        self._unfinished = self.realm.full
         group, rows = self.realm.close()
         if group:
             before.append(Append(group))
@@ -157,7 +160,9 @@ class Machine:
         return effects
 
     def deadline(self) -> int | None:
-        """When time alone makes something happen."""
+        """When time alone makes something happen; 0: there is more to decide than went into the last group."""
+        if self._unfinished:
+            return 0
         pace = self._settings.heartbeat_ms * MS_NS
         head = self.heads.due_at(self.realm.position, pace) if self.sessions.nodes else None
         times = (self.sessions.deadline(), self.nodes.deadline(), self.realm.dispatch.deadline(), head)

@@ -212,6 +212,7 @@ class Nodes:
                     if answer.output is not None and result.code == OK:
                         self._blobs.put(result.output, answer.output)
                         kept.append(Keep(result.output, answer.output))
+                        self._realm.group_bytes += len(answer.output)
                     self._realm.record_all(bodies, now)
             receipts.append((result.task, result.slot, result.epoch, code))
         receipt = self._sessions.send(session, MessageType.RESULT_RECEIPT, ResultReceipts(tuple(receipts)), now)

@@ -19,7 +19,7 @@ from quorate.base.codec import pack, unpack
 from quorate.base.errors import DENIED, NOT_FOUND, UNSUPPORTED, QuorateError, demand, invariant, require
 from quorate.base.hlc import check_drift, millis_of
 from quorate.base.ids import NO_ID
-from quorate.base.limits import GROUP_EVENTS_MAX, MS_NS
+from quorate.base.limits import GROUP_EVENTS_MAX, GROUP_FULL_BYTES, GROUP_FULL_EVENTS, MS_NS
 from quorate.base.signing import Signer, Verify
 from quorate.dispatch import Dispatch
 from quorate.model import (
@@ -101,6 +101,7 @@ class Realm:
         self._chain = Chain(b"", signer, salt_key)
         self._chains = Chains(b"", verify)
         self._group: list[Sealed] = []
+        self.group_bytes = 0
         self.evidence: deque[tuple[bytes, str]] = deque(maxlen=EVIDENCE_KEPT)
 
     @property
@@ -200,13 +201,13 @@ class Realm:
     def close(self) -> tuple[tuple[Sealed, ...], tuple[Project, ...]]:
         """The group written since the last call, signed, and the rows it changed."""
         group = sign_group(self._group, self._signer) if self._group else ()
-        self._group = []
+        self._group, self.group_bytes = [], 0
         return group, self.dispatch.rows() + self.work.rows()
 
     @property
-    def group_size(self) -> int:
-        """Events written since the last `close`."""
-        return len(self._group)
+    def full(self) -> bool:
+        """Is the group large enough to be closed? Whoever adds what goes to disk with it adds to `group_bytes`."""
+        return len(self._group) >= GROUP_FULL_EVENTS or self.group_bytes >= GROUP_FULL_BYTES
 
     def head(self) -> LogHead:
         """The log's head, the open group included."""
@@ -268,6 +269,7 @@ class Realm:
         self.position += 1
         self.tree.append(id)
         self._group.append(sealed)
+        self.group_bytes += len(sealed.head) + len(sealed.body or b"")
         return self.receipt(self.position, id)
 
     def _fold(self, id: Id, event: Event, body: Any, position: int) -> None:
