@@ -189,7 +189,7 @@ def operations() -> str:
         + table(("operation", "routes", "right", "MCP tool", ""), rows)
         + "\nBeside them: `GET /health`, `/ready`, `/metrics` (no token), `GET /api/v1/events/stream` "
         "(server-sent events, resumed by\n"
-        '`Last-Event-ID`), `/ws` (a WebSocket: send `{"type": "subscribe", "token": …}`), `/mcp` (MCP '
+        '`Last-Event-ID`), `/ws` (a WebSocket: send `{"type": "subscribe", "token": …}`), `/link` (nodes), `/mcp` (MCP '
         "over streamable HTTP).\n"
     )
 

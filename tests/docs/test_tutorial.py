@@ -1,15 +1,18 @@
 """The tutorial is run as a reader would: its blocks, in order, in an empty folder, against real processes.
 
 A `sh` block is run by bash; `sh background` is started and left running, as in a terminal of its own; `sh again` is
-repeated until it says what the page says; a `python` block is a program. A `text` block states what the one before it
-prints, `…` standing for anything. The README's examples are run against the swarm that the tutorial leaves behind.
+repeated until it says what the page says; a `python` block is a program, a `yaml` block a job. A `text` block says what
+the one before it prints, `…` standing for anything. Other blocks are to be read. The README and some how-to pages
+are then run against the swarm that the tutorial leaves behind.
 """
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -53,15 +56,19 @@ class Reader:
         self.env = {"PATH": path, "QUORATE_PORT": self.port, "QUORATE_URL": f"http://127.0.0.1:{self.port}"}
         self.env |= {"COLUMNS": "200", "NO_COLOR": "1"}
         self.nodes = 0
+        self.token = ""
 
     def follow(self, blocks: list[Block]) -> int:
         """Run the blocks; how many were checked against what they should say."""
         checked = 0
         for at, (language, word, text) in enumerate(blocks):
             expected = blocks[at + 1][2] if at + 1 < len(blocks) and blocks[at + 1][0] == "text" else ""
-            if language == "text":
+            if language not in ("sh", "python", "yaml"):
                 continue
             checked += bool(expected)
+            if language == "yaml":
+                (self.folder / "job.yaml").write_text(text)
+                language, text = "sh", "quorate submit job.yaml --wait"
             if word == "background":
                 self._start(self._mine(text))
             else:
@@ -69,7 +76,7 @@ class Reader:
         return checked
 
     def _mine(self, text: str) -> str:
-        return text.replace("8080", self.port)  # the machine's own 8080 may be taken
+        return text.replace("8080", self.port).replace("admin-…", self.token)  # the machine's own 8080 may be taken
 
     def _start(self, text: str) -> None:
         process = self.processes.start("bash", "-euc", text, name="terminal", env=self.env, cwd=self.folder)
@@ -79,11 +86,14 @@ class Reader:
         assert process.running, process.log()
         if "quorate node " in text:
             self.nodes += wanted
-            until(lambda: self._online() == self.nodes, f"{self.nodes} nodes online", STEP_S)
+            until(lambda: self.online() == self.nodes, f"{self.nodes} nodes online", STEP_S)
 
-    def _online(self) -> int:
-        said = self._say("sh", "quorate nodes")
-        return said.stdout.count("online")
+    def online(self) -> int:
+        token = (self.folder / "quorate-data" / "admin.token").read_bytes().hex()
+        headers = {"authorization": f"Bearer admin-{token}"}
+        asked = urllib.request.Request(f"{self.env['QUORATE_URL']}/api/v1/status", headers=headers)
+        with urllib.request.urlopen(asked, timeout=STEP_S) as reply:
+            return int(json.load(reply)["nodes"]["online"])
 
     def _say(self, language: str, text: str) -> subprocess.CompletedProcess[str]:
         command = ["bash", "-euo", "pipefail", "-c", text] if language == "sh" else [sys.executable, "-c", text]
@@ -99,25 +109,15 @@ class Reader:
         assert not expected or fits(done.stdout, expected), f"{text}\nsaid\n{done.stdout}\nnot\n{expected}"
 
 
-def test_the_first_swarm_and_the_examples_of_the_readme(processes: Processes, tmp_path: Path) -> None:
+@pytest.mark.timeout(240)  # some sixty processes, one after the other: half a minute on a machine of its own
+def test_the_first_swarm_the_readme_and_how_to(processes: Processes, tmp_path: Path) -> None:
     reader = Reader(processes, tmp_path)
     assert reader.follow(blocks_of(TUTORIAL)) >= 8
-    reader.nodes = 4
-    until(lambda: reader._online() == 4, "the nodes come back", STEP_S)
-    readme = [
-        (language, word, text) for language, word, text in blocks_of(HOUSE / "README.md") if language != "console"
-    ]
-    token = (tmp_path / "token.txt").read_text().strip()
-    examples = [(language, word, text.replace("admin-…", token)) for language, word, text in readme]
-    kinds = [language for language, _, _ in examples]
-    assert "python" in kinds
-    assert "yaml" in kinds
-    for language, _, text in examples:
-        if language == "yaml":
-            (tmp_path / "job.yaml").write_text(text)
-            examples_run = [("sh", "", "quorate submit job.yaml --wait")]
-            reader.follow(examples_run)  # type: ignore[arg-type]
-    reader.follow([block for block in examples if block[0] in ("python", "text", "sh")])
+    until(lambda: reader.online() == 4, "the nodes come back", STEP_S)
+    reader.token = (tmp_path / "token.txt").read_text().strip()
+    assert reader.follow(blocks_of(HOUSE / "README.md")) == 1
+    for page in ("submit-jobs", "check-receipts-and-logs", "operate"):
+        assert reader.follow(blocks_of(HOUSE / "docs" / "how-to" / f"{page}.md")) >= 1, page
 
 
 def test_what_a_page_says_is_compared_line_by_line() -> None:
