@@ -17,7 +17,7 @@ DIR ?= .
 KEEP ?=
 BENCH ?= dispatch api footprint
 SEEDS ?= 0:1000
-URL ?= http://127.0.0.1:8080
+URL ?=
 
 .PHONY: help setup services demo test lint soak bench docs screenshot changelog constraints clean
 
@@ -56,8 +56,8 @@ bench: setup ## measure beside peers (BENCH="dispatch api footprint"); tables go
 docs: setup ## write the reference anew from the code
 	$(BIN)/python docs/generate.py
 
-screenshot: setup ## pictures of a running dashboard (URL=...) into docs/images; `make demo KEEP=1` runs one
-	$(BIN)/python docs/screenshot.py "$(URL)" docs/images
+screenshot: setup ## the pictures in docs/images, of a demo run for the occasion, or of what runs at URL=...#token=...
+	$(BIN)/python docs/screenshot.py docs/images $(if $(URL),"$(URL)")
 
 changelog: setup ## turn changelog.d/ into a section of CHANGELOG.md (VERSION=...)
 	$(BIN)/python docs/changelog.py $(VERSION)

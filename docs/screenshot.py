@@ -5,6 +5,7 @@ there. Uses the chromium that is installed; downloads nothing.
 """
 
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -12,24 +13,21 @@ import signal
 import subprocess
 import sys
 import tempfile
+import urllib.request
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-PICTURES = {  # name: width, height, colour scheme, what is open
-    "dashboard": (1280, 860, "light", ""),
-    "dashboard-dark": (1280, 860, "dark", ""),
-    "dashboard-narrow": (390, 844, "light", ""),
-    "dashboard-narrow-dark": (390, 844, "dark", ""),
-    "task": (1280, 860, "light", "task"),
-    "task-narrow": (390, 844, "dark", "task"),
-    "reference": (1280, 860, "light", "reference"),
-}
+PICTURES = (  # name, width, height, colour scheme
+    ("dashboard", 1280, 860, "light"),
+    ("dashboard-dark", 1280, 860, "dark"),
+    ("dashboard-narrow", 390, 844, "light"),
+)
 LIAR = ".node[data-differed]"
-OUTVOTED = "#tasks-list tr:has(.differed:not([hidden])) a.name"
 CAUGHT_MS = 90_000
-SETTLE_MS = 2_500  # charts fill in after the first answers
+CHARTS_MS = 20_000  # so that there is something on the charts
+SETTLE_MS = 1_000
 
 
 @contextlib.contextmanager
@@ -62,34 +60,43 @@ def take(url: str, folder: Path) -> list[Path]:
     taken = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        for name, (width, height, scheme, shown) in PICTURES.items():
-            page = browser.new_page(
-                viewport={"width": width, "height": height},
-                color_scheme=scheme,  # type: ignore[arg-type]
-                reduced_motion="reduce",
-            )
-            _show(page, url, shown)
-            path = folder / f"{name}.png"
-            page.screenshot(path=path)
-            page.close()
-            taken.append(path)
+        page = browser.new_page(viewport={"width": 1280, "height": 860}, reduced_motion="reduce")
+        page.goto(url, wait_until="load")
+        page.locator(LIAR).first.wait_for(timeout=CAUGHT_MS)
+        page.wait_for_timeout(CHARTS_MS)
+        for name, width, height, scheme in PICTURES:
+            page.set_viewport_size({"width": width, "height": height})
+            page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            taken.append(_shoot(page, folder / f"{name}.png"))
+        page.set_viewport_size({"width": 1280, "height": 860})
+        page.emulate_media(color_scheme="light")
+        page.evaluate("id => { location.hash = `#/task/${id}` }", outvoted(url))
+        page.get_by_role("button", name="Compare outputs").first.click()
+        page.get_by_role("button", name="Download receipt").wait_for()
+        page.locator("#sheet-body").evaluate("body => { body.scrollTop = 0 }")
+        taken.append(_shoot(page, folder / "task.png"))
         browser.close()
     return taken
 
 
-def _show(page: Page, url: str, shown: str) -> None:
-    if shown == "reference":
-        page.goto(url.partition("#")[0].rstrip("/") + "/docs", wait_until="load")
-        return
-    page.goto(url, wait_until="load")
-    page.locator(LIAR).first.wait_for(timeout=CAUGHT_MS)
+def _shoot(page: Page, path: Path) -> Path:
     page.wait_for_timeout(SETTLE_MS)
-    if shown == "task":
-        page.locator(OUTVOTED).first.click(timeout=CAUGHT_MS)
-        page.get_by_role("button", name="Compare outputs").first.click()
-        page.get_by_role("button", name="Download receipt").wait_for()
-        page.locator("#sheet-body").evaluate("body => { body.scrollTop = 0 }")
-        page.wait_for_timeout(SETTLE_MS)
+    page.screenshot(path=path)
+    return path
+
+
+def address(url: str) -> str:
+    """The address without its token."""
+    return url.partition("#")[0].rstrip("/")
+
+
+def outvoted(url: str) -> str:
+    """The id of the newest completed task in which somebody differed."""
+    headers = {"authorization": f"Bearer {url.partition('#token=')[2]}"}
+    request = urllib.request.Request(f"{address(url)}/api/v1/tasks?state=completed&limit=500", headers=headers)  # noqa: S310
+    with urllib.request.urlopen(request) as reply:  # noqa: S310
+        tasks = json.load(reply)["items"]
+    return next(str(task["id"]) for task in tasks if task["dissent"])
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -17,15 +17,15 @@ font:14px/1.5 "Segoe UI",-apple-system,Inter,Ubuntu,"Liberation Sans",system-ui,
 background:light-dark(#f3f5f7,#0d1117);color:light-dark(#141b26,#e8edf3);scroll-padding-top:1rem}
 body{max-width:64rem;margin:0 auto;padding:1.5rem 1rem 4rem}a{color:var(--main)}h1{font-size:1.75rem;margin:0}
 h2{font-size:1.25rem;margin:2.5rem 0 .75rem;text-transform:capitalize}
-h3{font-size:.75rem;margin:1rem 0 .25rem;color:var(--soft)}
-code{font:.8125rem/1.4 ui-monospace,Menlo,Consolas,"Liberation Mono",monospace;overflow-wrap:anywhere}
+h3{font-size:.86rem;margin:1rem 0 .25rem;color:var(--soft)}
+code{font:.93rem/1.4 ui-monospace,Menlo,Consolas,"Liberation Mono",monospace;overflow-wrap:anywhere}
 nav{display:flex;flex-wrap:wrap;gap:.25rem 1rem;margin-top:1rem;text-transform:capitalize}
 details{background:light-dark(#fff,#141a22);border:1px solid var(--line);border-radius:10px;margin:.5rem 0}
 summary{cursor:pointer;padding:.625rem .875rem;display:flex;flex-wrap:wrap;gap:.125rem .75rem;
 align-items:baseline;list-style:none}
 summary::-webkit-details-marker{display:none}
 summary:focus-visible,a:focus-visible{outline:2px solid var(--main);outline-offset:2px}
-summary b{font-size:.75rem;min-width:3.5rem;color:var(--main)}summary span{color:var(--soft)}
+summary b{font-size:.82rem;min-width:4rem;color:var(--main)}summary span{color:var(--soft)}
 [data-method=post] b,[data-method=put] b{color:var(--good)}[data-method=delete] b{color:var(--wrong)}
 details>div{border-top:1px solid var(--line);padding:.25rem .875rem .875rem}p{margin:.5rem 0}
 table{border-collapse:collapse;width:100%}
