@@ -27,6 +27,7 @@ class RawNode:
         self.socket = socket
         self.signer = Ed25519Signer(seed or secrets.token_bytes(32))
         self.frames = Frames()
+        self.executor = f"by-hand-{self.signer.public.hex()[:8]}"
         self.challenge = unpack(self.receive(MessageType.CHALLENGE), Challenge)
         self.secret = secrets.token_bytes(32)
 
@@ -39,7 +40,7 @@ class RawNode:
             "exchange": exchange_public(self.secret),
             "join": join,
             "name": "by hand",
-            "capabilities": ("executor:by-hand", "executor:noop"),
+            "capabilities": (f"executor:{self.executor}", "executor:noop"),
             "slots": 2,
             "running": (),
             "sig": b"",
