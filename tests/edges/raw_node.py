@@ -91,7 +91,7 @@ class RawNode:
 @contextlib.contextmanager
 def link(live: Live, seed: bytes = b"") -> Iterator[RawNode]:
     """A fresh link to a coordinator."""
-    with connect(live.url.replace("http", "ws") + "/link", max_size=None, compression=None) as socket:
+    with connect(live.url.replace("http", "ws") + "/link", max_size=None, compression=None, close_timeout=1) as socket:
         yield RawNode(socket, seed)
 
 
