@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from processes import Process, Processes, free_port, until
+from processes import Process, Processes, until
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -37,15 +37,16 @@ pytestmark = [
 class Swarm:
     """A coordinator, its nodes, and the jobs that the tests look at."""
 
-    def __init__(self, processes: Processes, folder: Path, port: int = 0) -> None:
-        self.processes, self.folder, self.port = processes, folder, port
-        self.coordinator = self.up()
+    def __init__(self, processes: Processes, folder: Path) -> None:
+        self.processes, self.folder = processes, folder
+        self.coordinator = self.up(0)
 
-    def up(self) -> Process:
+    def up(self, port: int) -> Process:
         data = str(self.folder / "coordinator")
-        asked = ("up", "--json", "--data", data, "--port", str(self.port), "--name", "test", "--log-level", "warning")
+        asked = ("up", "--json", "--data", data, "--port", str(port), "--name", "test", "--log-level", "warning")
         process = self.processes.start(QUORATE, *asked, name="coordinator")
         said = json.loads(process.line(r"^\{.*\}$").group(0))
+        assert "url" in said, said
         self.url, self.token = said["url"], said["token"]
         return process
 
@@ -379,11 +380,11 @@ def test_the_reference_page_shows_every_operation(swarm: Swarm, visit: Open) -> 
 
 
 def test_a_restart_is_waited_for(processes: Processes, tmp_path: Path, visit: Open) -> None:
-    swarm = Swarm(processes, tmp_path, free_port())
+    swarm = Swarm(processes, tmp_path)
     page = connected(visit(home(swarm), allowed="ERR_CONNECTION|ERR_INCOMPLETE|ERR_EMPTY|Failed to load resource"))
     assert swarm.coordinator.stop() == 0
     page.locator("#health[data-state=reconnecting]").wait_for()
-    swarm.coordinator = swarm.up()
+    swarm.coordinator = swarm.up(int(swarm.url.rpartition(":")[2]))
     connected(page)
     swarm.call("POST", "/events", {"type": "after", "data": "the restart"})
     expect(page.locator("#events-list .event").first).to_contain_text("note")

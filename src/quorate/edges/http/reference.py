@@ -41,7 +41,8 @@ HEAD = (
 )
 INTRO = (
     "<p>Every operation of this coordinator, as it is checked. Machine-readable:"
-    " <a href='/docs/openapi.json'>openapi.json</a>. The dashboard is <a href='/'>here</a>.</p><p>Send <code>Authorization: Bearer TOKEN</code>; a write that carries"
+    " <a href='/docs/openapi.json'>openapi.json</a>. The dashboard is <a href='/'>here</a>.</p>"
+    "<p>Send <code>Authorization: Bearer TOKEN</code>; a write that carries"
     " <code>Idempotency-Key</code> is carried out once, however often it is sent. An error has a <code>code</code>,"
     " a <code>message</code> and <code>whatToDo</code>.</p>"
 )
