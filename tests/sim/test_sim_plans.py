@@ -22,7 +22,7 @@ def test_a_plan_is_a_function_of_its_seed_and_every_fault_ends(profile: str) -> 
         assert all(START_MS <= action.at_ms <= CALM_MS for action in plan.actions)
         assert list(plan.actions) == sorted(plan.actions)
         assert bool(plan.actions) is (plan.calm_ms == CALM_MS)
-        ends = {"kill": "start", "refuse": "accept", "silence": "heal"}
+        ends = {"kill": "start", "kill_in_sync": "start", "refuse": "accept", "silence": "heal"}
         for begin, end in ends.items():
             for action in plan.actions:
                 if action.kind == begin:
@@ -41,7 +41,9 @@ def test_profiles_inject_what_they_are_called() -> None:
     assert kinds["crash_node"] == {"kill", "drain", "start"}
     assert {a.target for seed in range(40) for a in draw(seed, "crash_coordinator").actions} == {COORDINATOR}
     assert {"cut", "refuse", "accept", "tamper"} == kinds["lose_links"]
-    assert {a.extra for seed in range(40) for a in draw(seed, "torn_write").actions if a.kind == "kill"} == {"torn"}
+    assert {a.extra for seed in range(40) for a in draw(seed, "torn_write").actions if a.kind.startswith("kill")} == {
+        "torn"
+    }
     assert {c for seed in range(80) for c in draw(seed, "liar").conduct.values()} == {Conduct.HONEST, *LIARS}
     assert len(kinds["mixed"]) > 10
 

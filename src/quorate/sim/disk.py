@@ -74,6 +74,7 @@ class SimDisk:
         self.injected: dict[str, int] = {}
         self.tables = Tables()
         self.blobs: dict[Id, bytes] = {}
+        self.on_write: Callable[[], None] = lambda: None
         self.on_save: Callable[[str, bytes], None] = lambda key, record: None
         self.turn = asyncio.Lock()
         self._log = bytearray()
@@ -218,6 +219,8 @@ class SimStore:
     async def _write(self, group: Group) -> None:
         disk = self._usable()
         disk.write(group)
+        if group.events:
+            disk.on_write()
         try:
             await disk.sync_delay()
             self._process.check()

@@ -5,6 +5,7 @@ outputs of its dependencies.
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
@@ -18,6 +19,7 @@ from quorate.base.errors import EXECUTION
 from quorate.base.ids import hash_id
 from quorate.base.limits import INLINE_MAX_BYTES
 from quorate.model import Id, Lease, Result, TaskSpec
+from quorate.model.link import Answer
 from quorate.ports import Box
 
 EXECUTOR = "virtual"
@@ -76,7 +78,7 @@ class VirtualExecutor:
         dice: Dice,
         task_ms: float,
         others: Callable[[], list[bytes]],
-        on_lie: Callable[[], None],
+        on_lie: Callable[[Answer | None], None],
     ) -> None:
         self.conduct = conduct
         self._dice = dice
@@ -103,17 +105,18 @@ class VirtualExecutor:
         if self.conduct in (Conduct.HONEST, Conduct.SLOW):
             return box.result(0, right, USAGE)
         if self.conduct is Conduct.SILENT:
-            await asyncio.get_running_loop().create_future()
+            await _deaf_to_the_first_cancellation()
         if self.conduct is Conduct.FAILING and self._dice.chance(0.2):
             return box.result(EXECUTION, b"", USAGE, "the program failed")
         if self.conduct is Conduct.RAISING and self._dice.chance(0.2):
             raise OSError("the executor broke")
         if self.conduct in LIARS and self._dice.chance(0.7):
-            self._on_lie()
-            return self._lie(right, lease, box)
+            smuggled = self._stale(right, lease, box) if self.conduct is Conduct.STALE else None
+            self._on_lie(smuggled)
+            return box.result(0, right, USAGE) if smuggled else self._lie(right, box)
         return box.result(0, right, USAGE)
 
-    def _lie(self, right: bytes, lease: Lease, box: Box) -> Result:
+    def _lie(self, right: bytes, box: Box) -> Result:
         if self.conduct is Conduct.RANDOM:
             return box.result(0, self._dice.randbytes(len(right)), USAGE)
         if self.conduct is Conduct.CLAIMS_FAILURE:
@@ -123,9 +126,25 @@ class VirtualExecutor:
             return _resigned(box, msgspec.structs.replace(result, sig=self._dice.randbytes(64)))
         if self.conduct is Conduct.IMPERSONATING:
             return _resigned(box, msgspec.structs.replace(result, node=self._dice.choice(self._others())))
-        if self.conduct is Conduct.STALE:
-            return _resigned(box, msgspec.structs.replace(result, epoch=lease.epoch + self._dice.choice((-1, 1))))
         return result
+
+    def _stale(self, right: bytes, lease: Lease, box: Any) -> Answer:
+        """A well signed answer to a lease that there never was, or is no more."""
+        true = box._assignment
+        other = msgspec.structs.replace(lease, epoch=lease.epoch + self._dice.choice((-1, 1)))
+        box._assignment = msgspec.structs.replace(true, lease=other)
+        box.result(0, right, USAGE)
+        stale: Answer = box.answer
+        box._assignment = true
+        return stale
+
+
+async def _deaf_to_the_first_cancellation() -> None:
+    """Outlive the node's own timeout, so that only the lease's end brings the task back."""
+    for _ in range(2):
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.get_running_loop().create_future()
+    raise asyncio.CancelledError
 
 
 def _resigned(box: Any, result: Result) -> Result:

@@ -30,6 +30,7 @@ PROFILES = (
 START_MS = 300  # nodes are joining
 CALM_MS = 9_000
 COORDINATOR = "coordinator"
+WRITES_WITHIN_MS = 500  # what waits for a write to be killed in has had one by then, or is not killed
 _MIX = tuple(profile for profile in PROFILES if profile not in ("none", "mixed"))
 
 
@@ -94,8 +95,9 @@ class _Draft:
         """Kill it, now and then without a word to its peers, and start it again later."""
         at = self.when()
         silently = "silently" if self.dice.chance(0.3) else ""
-        self.add(at, "kill", target, extra=extra or silently)
-        self.add(self.until(at, 2_500), "start", target)
+        kind = "kill_in_sync" if target == COORDINATOR and self.dice.chance(0.7) else "kill"
+        self.add(at, kind, target, extra=extra or silently)
+        self.add(self.until(at + WRITES_WITHIN_MS, 2_500), "start", target)
 
     def tamper(self, kind: str, low: float, high: float) -> None:
         """An attacker in the middle of every link, for a while."""

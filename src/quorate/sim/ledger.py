@@ -48,18 +48,21 @@ class Ledger:
     def specs(self) -> dict[bytes, TaskSpec]:
         return {spec.id: spec for job in self.submitted for spec in job.tasks}
 
-    def root(self, size: int) -> Id:
-        """The tree's root over the first `size` events, by the definition of RFC 6962 section 2.1."""
-        return _root(self.ids, 0, size)
-
-
-def _root(ids: list[Id], low: int, high: int) -> Id:
-    if high - low == 1:
-        return hash_id(b"\x00" + ids[low])
-    if high == low:
-        return hash_id(b"")
-    split = 1 << (high - low - 1).bit_length() - 1
-    return hash_id(b"\x01" + _root(ids, low, low + split) + _root(ids, low + split, high))
+    def roots(self) -> list[Id]:
+        """The tree's root at every size from 0, by the definition of RFC 6962 section 2.1."""
+        roots = [hash_id(b"")]
+        peaks: list[tuple[int, Id]] = []  # complete subtrees from the left: (leaves, root)
+        for id in self.ids:
+            peak = (1, hash_id(b"\x00" + id))
+            while peaks and peaks[-1][0] == peak[0]:
+                leaves, left = peaks.pop()
+                peak = (2 * leaves, hash_id(b"\x01" + left + peak[1]))
+            peaks.append(peak)
+            root = peak[1]
+            for _, left in reversed(peaks[:-1]):
+                root = hash_id(b"\x01" + left + root)
+            roots.append(root)
+        return roots
 
 
 def read_ledger(log: list[Sealed]) -> Ledger:

@@ -25,6 +25,8 @@ EPOCH_NS = 1_750_000_000 * SECOND_NS
 """What a wall clock without skew shows at virtual time 0."""
 
 ABANDON_ROUNDS = 50
+STILL_STEPS_MAX = 20_000
+"""Callbacks at one virtual instant; whoever needs more is in a loop that real time would not end either."""
 
 OWNER: ContextVar["Owner | None"] = ContextVar("owner", default=None)
 """The simulated process whose code runs; tasks inherit it."""
@@ -84,6 +86,7 @@ class VirtualLoop(base_events.BaseEventLoop):
         self._serial = 0
         self._last_second = float("inf")
         self._last_step = 1 << 62
+        self._still_since = 0
 
     def time(self) -> float:
         """Virtual seconds since the run began."""
@@ -104,6 +107,7 @@ class VirtualLoop(base_events.BaseEventLoop):
     def run(self, main: Coroutine[Any, Any, T], virtual_s: float, steps: int) -> T:
         """`run_until_complete` within so many more virtual seconds and callbacks. Raises `Hang` beyond."""
         self._last_second, self._last_step = self._now + virtual_s, self.steps + steps
+        self._still_since = self.steps
         return self.run_until_complete(main)
 
     def pending(self) -> list[str]:
@@ -120,6 +124,7 @@ class VirtualLoop(base_events.BaseEventLoop):
             for task in left:
                 task.cancel()
             self._last_second, self._last_step = float("inf"), self.steps + 1_000_000
+            self._still_since = self.steps
             self.run_until_complete(_one_turn())
         self.close()
 
@@ -131,7 +136,8 @@ class VirtualLoop(base_events.BaseEventLoop):
         if not ready and not self._stopping:  # type: ignore[attr-defined]
             if not timers:
                 raise Hang(f"nothing left to happen; pending: {self.pending()}")
-            self._now = max(self._now, timers[0].when())
+            if timers[0].when() > self._now:
+                self._now, self._still_since = timers[0].when(), self.steps
             if self._now > self._last_second:
                 raise Hang(f"virtual time is up at {self._now:.3f} s; pending: {self.pending()}")
         while timers and timers[0].when() <= self._now:
@@ -146,6 +152,8 @@ class VirtualLoop(base_events.BaseEventLoop):
             if not handle.cancelled():
                 handle._run()
         self.steps += len(batch)
+        if self.steps - self._still_since > STILL_STEPS_MAX:
+            raise Hang(f"time stands still at {self._now:.3f} s, something is busy for ever; pending: {self.pending()}")
         if self.steps > self._last_step:
             raise Hang(f"{self.steps} steps without an end; pending: {self.pending()}")
 

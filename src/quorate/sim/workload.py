@@ -67,7 +67,7 @@ class Client:
         span_s = (CALM_MS - START_MS) / 1000
         steps = self._dice.randint(3, 7)
         for _ in range(steps):
-            await asyncio.sleep(self._dice.uniform(0, 1.6 * span_s / steps))
+            await asyncio.sleep(self._dice.uniform(0, 1.4 * span_s / steps))
             await self._dice.choices((self._job, self._note, self._work), (4, 2, 2))[0]()
         if not any(call.what == "job" for call in self.calls):
             await self._job()

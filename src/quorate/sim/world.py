@@ -15,6 +15,7 @@ from quorate.base.errors import DATABASE, QuorateError
 from quorate.base.ids import hash_id
 from quorate.base.limits import MS_NS
 from quorate.model import Principal, Result, SignedHead, TaskSpec
+from quorate.model.link import Answer
 from quorate.services.coordinator import Coordinator, CoordinatorSettings, IssueGrant, Observer
 from quorate.services.node import WITNESS_KEY, Node, NodeSettings, Witnessed
 from quorate.sim.crypto import OracleSigner, oracle_verify
@@ -34,6 +35,7 @@ END_WITHIN_S = 240.0  # every job ends so long after the last fault
 POLL_S = 0.1
 SETTLE_S = 8.0  # for nodes to come back, and for heads and receipts to travel, once all jobs have ended
 STOP_WITHIN_S = 20.0
+RELOADS_MAX = 20  # a coordinator that gives its state up again and again will not do better the next time
 RESTART_S = 0.3  # a supervisor starts again what ended with an error
 
 
@@ -48,6 +50,9 @@ class _Listener(Observer):
         super().reloading(error)
         self._world.trace.add(COORDINATOR, f"reloads: {error!r}")
         self._world.reloads.append(error)
+        if len(self._world.reloads) > RELOADS_MAX:
+            self._world.hopeless = True
+            self._world.kill(COORDINATOR)
 
     def failed(self, what: str, error: QuorateError) -> None:
         super().failed(what, error)
@@ -99,6 +104,7 @@ class World:
         self.slots = dice.randint(1, 4)
         self.deaths: list[str] = []
         self.reloads: list[BaseException] = []
+        self.hopeless = False
         self.failures: list[str] = []
         self.leftovers: list[str] = []
         self.tasks_at_rest: dict[str, int] = {}
@@ -113,6 +119,7 @@ class World:
         ]
         for host in self.nodes:
             host.disk.on_save = self._watch(host.name)
+        self.coordinator.disk.weather.sync_ms = self.sync_ms = dice.choice((0.3, 0.3, 3.0, 20.0))
 
     async def run(self) -> None:
         """The whole story. Raises `Hang` through the loop when it does not end."""
@@ -123,11 +130,13 @@ class World:
             self.start(host.name)
         clients = [self.loop.create_task(client.run(), name=client.name) for client in self.clients]
         for action in self.plan.actions:
+            if self.hopeless:
+                break
             await asyncio.sleep(max(0.0, action.at_ms / 1000 - self.loop.time()))
             await self._act(action)
         await self._calm()
         for _ in range(int(END_WITHIN_S / POLL_S)):
-            if all(task.done() for task in clients) and self._ended():
+            if self.hopeless or (all(task.done() for task in clients) and self._ended()):
                 break
             await asyncio.sleep(POLL_S)
         self.trace.add("world", "the work is done" if self._ended() else "the work did not end")
@@ -163,6 +172,8 @@ class World:
     def start(self, name: str) -> None:
         """A new process on the machine's old disk; nothing if one runs."""
         host = self.hosts[name]
+        if self.hopeless:
+            return
         if host.up:
             host.start_again = host.stopping
             return
@@ -225,7 +236,7 @@ class World:
     def _build_node(self, host: Host, process: SimProcess) -> None:
         host.wire = self.network.dial(process)
         host.executor = VirtualExecutor(
-            self.plan.conduct[host.name], host.dice.fork("work"), self.task_ms, self._keys, lambda: self._lied(host)
+            self.plan.conduct[host.name], host.dice.fork("work"), self.task_ms, self._keys, partial(self._lied, host)
         )
         host.driver = Node(
             settings=NodeSettings(host.name, self.slots, join=_join_token(host.name)),
@@ -237,8 +248,12 @@ class World:
             executors={host.executor.name: host.executor},
         )
 
-    def _lied(self, host: Host) -> None:
+    def _lied(self, host: Host, smuggled: Answer | None) -> None:
+        """A node lied; what its own machine would not send is put where it sends from."""
         host.lies += 1
+        if smuggled is not None:
+            result = smuggled.result
+            host.driver.machine._ready[result.task, result.slot, result.epoch] = smuggled
 
     async def _serve(self, host: Host, driver: Any) -> None:
         if host is self.coordinator:
@@ -259,6 +274,7 @@ class World:
         if error is not None or task.cancelled():
             if not (isinstance(error, QuorateError) and error.code == DATABASE):
                 self.deaths.append(f"{host.name} ended by itself: {error!r}")
+                self.hopeless = self.hopeless or len(self.deaths) > RELOADS_MAX
             host.start_again = True
         if host.start_again:
             self.loop.call_later(RESTART_S, self.start, host.name)
@@ -279,6 +295,7 @@ class World:
         for name, host in self.hosts.items():
             self.network.heal(name)
             host.disk.weather.sync_fails = 0
+            host.disk.on_write = _nothing
             self.start(name)
         self.trace.add("world", "faults are over")
 
@@ -292,6 +309,17 @@ class World:
 
     async def _do_kill(self, action: Action) -> None:
         self.kill(action.target, action.extra)
+
+    async def _do_kill_in_sync(self, action: Action) -> None:
+        """Wait for events on their way to the disk, and kill then: before, while or after they are durable."""
+        host = self.hosts[action.target]
+
+        def now_or_soon() -> None:
+            host.disk.on_write = _nothing
+            delay_s = host.dice.uniform(0, 2 * host.disk.weather.sync_ms) / 1000
+            self.loop.call_later(delay_s, self.kill, action.target, action.extra)
+
+        host.disk.on_write = now_or_soon
 
     async def _do_start(self, action: Action) -> None:
         self.start(action.target)
@@ -334,7 +362,7 @@ class World:
         self.hosts[action.target].disk.weather.sync_fails += 1
 
     async def _do_slow_disk(self, action: Action) -> None:
-        self.hosts[action.target].disk.weather.sync_ms = float(action.amount) or 0.3
+        self.hosts[action.target].disk.weather.sync_ms = float(action.amount) or self.sync_ms
 
     async def _do_jump(self, action: Action) -> None:
         self.hosts[action.target].clock.jump(action.amount)
@@ -371,6 +399,10 @@ class World:
 def salt_key(signer: OracleSigner) -> bytes:
     """The key that a coordinator derives its salts from."""
     return hash_id(signer.sign(b"quorate salt 1\x00"))
+
+
+def _nothing() -> None:
+    """No fault waits for a write."""
 
 
 def _refuse_all(driver: Any) -> None:
