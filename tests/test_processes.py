@@ -102,7 +102,7 @@ def test_readiness_fails_at_once_when_the_process_ends_and_by_its_deadline_when_
 
 
 def test_a_run_shows_logs_skips_and_plain_counts(tmp_path: Path) -> None:
-    for name in ("conftest.py", "processes.py"):
+    for name in ("conftest.py", "live.py", "processes.py"):
         shutil.copy(Path(__file__).parent / name, tmp_path / name)
     (tmp_path / "pytest.ini").write_text("[pytest]\npythonpath = .\nmarkers =\n    soak: longer\n")
     (tmp_path / "test_it.py").write_text(

@@ -31,6 +31,7 @@ _LOOK_CAP_S = 0.25
 _KILL_AGAIN_S = 0.005
 _KILL_TRIES = 400
 _WITHOUT_PIDFD_S = 0.01
+COUNTED_LATE_KIB = 4 * 1024  # the kernel adds up a thread's pages now and then, not each
 _MEASURED_IN_BYTES = sys.platform == "darwin"
 
 
@@ -132,7 +133,6 @@ class _Child:
         self._gone: asyncio.Future[None] = self._loop.create_future()
         self._bounds = spawn.bounds
         self._confined = spawn.confined
-        self._own_peak = _peak_kib(resource.getrusage(resource.RUSAGE_SELF))
         self._seen_peak = 0
         self._status = 0
         self._usage: resource.struct_rusage | None = None
@@ -243,7 +243,7 @@ class _Child:
         usage = self._usage
         cpu_s = usage.ru_utime + usage.ru_stime if usage else 0.0
         peak = _peak_kib(usage) if usage else 0
-        if peak <= self._own_peak:
+        if peak <= _peak_kib(resource.getrusage(resource.RUSAGE_SELF)) + COUNTED_LATE_KIB:
             # Between fork and exec a child counts its parent's pages as its own: then only what was seen is true.
             peak = self._seen_peak
         wall_ms = (self._finished - self._started) // 1_000_000
