@@ -104,7 +104,7 @@ def test_the_wall_clock_ends_all_of_it(anywhere: Sandbox, inputs: Path, mark: st
 
 def test_double_forked_daemons_end_too(sandbox: Sandbox, inputs: Path, mark: str) -> None:
     daemon = f"(setsid sh -c 'trap \"\" TERM HUP; (setsid sleep {mark} </dev/null >/dev/null 2>&1 &)' &)"
-    for end, timeout_s in (("", LONG_S), ("; sleep 100", 0.2)):
+    for end, timeout_s in (("", LONG_S), ("; sleep 100", 1.5)):
         outcome = run(sandbox, inputs, "sh", "-c", f"{daemon}; until pidof sleep; do :; done{end}", timeout_s=timeout_s)
         assert outcome.stdout.strip().isdigit(), "it was there"
         assert left(sandbox, mark) == []
