@@ -22,6 +22,9 @@ from quorate.model import Operation
 from quorate.services.coordinator import Coordinator
 
 
+METRICS = CONTENT_TYPE_LATEST.removesuffix("; charset=utf-8")  # the framework says that itself
+
+
 def build_app(
     coordinator: Coordinator,
     links: LinkServer,
@@ -79,10 +82,10 @@ def health_routes(coordinator: Coordinator) -> list[Any]:
         status = "ready" if coordinator.ready else "loading"
         return Response({"status": status}, status_code=200 if coordinator.ready else 503)
 
-    @get("/metrics", summary="Prometheus metrics.", tags=["system"], security=[])
+    @get("/metrics", summary="Prometheus metrics.", media_type="text/plain", tags=["system"], security=[])
     async def metrics() -> Response[bytes]:
         refresh(coordinator)
-        return Response(generate_latest(coordinator.observer.registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(coordinator.observer.registry), media_type=METRICS)
 
     return [health, ready, metrics]
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Request, Response
 from litestar.handlers import HTTPRouteHandler
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import OpenAPIMediaType, RequestBody, Schema
 from litestar.openapi.spec import Operation as Described
 from litestar.openapi.spec.enums import OpenAPIFormat, OpenAPIType
@@ -15,16 +16,29 @@ from litestar.params import Parameter
 from litestar.response import Stream
 from msgspec import NODEFAULT, UNSET, Struct
 
-from quorate.base.errors import INVALID, TOO_LARGE, QuorateError, require
+from quorate.base.errors import FAULTS, INVALID, TOO_LARGE, QuorateError, require
 from quorate.base.limits import BLOB_MAX_BYTES, BODY_MAX_BYTES, IDEMPOTENCY_KEY_MAX_CHARS
 from quorate.edges.http import Gate, encoded, error_response, request_id
 from quorate.model import Operation, Raw
+from quorate.model.views import ErrorView
 from quorate.services.coordinator import run_operation
 
 API = "/api/v1"
 QUERY = "query_"  # before a query parameter's name: `state` alone would be the framework's
 AnyRequest = Request[Any, Any, Any]
 AnyOperation = Operation[Any, Any]
+
+
+def _errors() -> dict[int, ResponseSpec]:
+    """Every coded error that an operation may answer with, by HTTP status."""
+    found: dict[int, ResponseSpec] = {}
+    for status in sorted({fault.http for fault in FAULTS.values()}):
+        names = ", ".join(f"{fault.code} {fault.name}" for fault in FAULTS.values() if fault.http == status)
+        found[status] = ResponseSpec(ErrorView, generate_examples=False, description=names)
+    return found
+
+
+ERRORS = _errors()
 
 
 def rest_handlers(gate: Gate, operations: tuple[AnyOperation, ...]) -> list[HTTPRouteHandler]:
@@ -57,6 +71,7 @@ def _route(gate: Gate, operation: AnyOperation, method: str, path: str, *, alias
         description=f"Right: `{operation.right}`.",
         security=[] if operation.right == "public" else [{"bearer": []}],
         request_max_body_size=BLOB_MAX_BYTES if operation.raw_in else BODY_MAX_BYTES,
+        responses=ERRORS,
         operation_class=_RawBody if operation.raw_in else Described,
     )(handler)
 
