@@ -20,6 +20,7 @@ from quorate.client import AsyncClient
 
 UPLOADS_AT_ONCE = 16
 WATCH_S = 0.5
+RETRIES = 3  # someone waits at the terminal
 
 
 def token_of(token: str, data: Path) -> str:
@@ -35,7 +36,7 @@ def token_of(token: str, data: Path) -> str:
 
 async def connected(url: str, token: str, data: Path, name: str, as_json: bool, *arguments: Any) -> int:
     """Run one of the functions below with a client; the exit status."""
-    async with AsyncClient(url, token_of(token, data)) as client:
+    async with AsyncClient(url, token_of(token, data), retries=RETRIES) as client:
         return int(await COMMANDS[name](client, as_json, *arguments) or 0)
 
 

@@ -22,7 +22,7 @@ from quorate.client.types import Agent, Created, Emitted, Page, Results, Submitt
 from quorate.model.views import ErrorView, EventView, JobView, NodeView, TaskView
 
 T = TypeVar("T")
-RETRIES = 4
+RETRIES = 6  # with pauses that double: over 6 s, in which a coordinator has started again
 RETRY_FIRST_S = 0.1
 STREAM_RETRIES = 8
 STREAM_PAUSE_CAP_S = 5.0
@@ -31,15 +31,17 @@ TEMPORARY = frozenset({RATE_LIMITED, 2000, 2001, IPC})
 
 
 class AsyncClient:
-    """Talks to one coordinator. `agent_id`: who `query_tasks(assignee=client.agent_id)` is about.
+    """Talks to one coordinator. `agent_id`: who `query_tasks(assignee=client.agent_id)` is about. `retries`: how often
+    a request that found nobody, or found the coordinator busy, is sent again.
 
     Raises `QuorateError` (its `code` and `hint` say what and what to do): `PermanentError` for what will
     not pass, `MaxRetriesExceeded` when the coordinator stayed away.
     """
 
-    def __init__(self, url: str, token: str, *, agent_id: str = "", timeout_s: float = 30.0) -> None:
+    def __init__(self, url: str, token: str, *, agent_id: str = "", timeout_s: float = 30.0, retries: int = RETRIES) -> None:
         self.url = url.rstrip("/")
         self.agent_id = agent_id
+        self._retries = retries
         headers = {"authorization": f"Bearer {token}", "accept": "application/json"}
         self._http = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=timeout_s)
 
@@ -206,7 +208,7 @@ class AsyncClient:
     async def _send(self, method: str, path: str, **arguments: Any) -> httpx.Response:
         last: BaseException | None = None
         route = path if path.startswith("/api/") else f"/api/v1{path}"
-        for attempt in range(RETRIES + 1):
+        for attempt in range(self._retries + 1):
             if attempt:
                 await asyncio.sleep(RETRY_FIRST_S * 2 ** (attempt - 1))
             try:

@@ -6,7 +6,7 @@ from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from typing import Any, Self, TypeVar
 
 from quorate.base.limits import PAGE_DEFAULT
-from quorate.client.asynchronous import AsyncClient
+from quorate.client.asynchronous import RETRIES, AsyncClient
 from quorate.client.types import Agent, Created, Emitted, Page, Results, Submitted
 from quorate.model.views import EventView, JobView, NodeView, TaskView
 
@@ -16,11 +16,11 @@ T = TypeVar("T")
 class Client:
     """As `AsyncClient`, for programs without an event loop. Use as a context manager, or `close` it."""
 
-    def __init__(self, url: str, token: str, *, agent_id: str = "", timeout_s: float = 30.0) -> None:
+    def __init__(self, url: str, token: str, *, agent_id: str = "", timeout_s: float = 30.0, retries: int = RETRIES) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="quorate-client", daemon=True)
         self._thread.start()
-        self._client = AsyncClient(url, token, agent_id=agent_id, timeout_s=timeout_s)
+        self._client = AsyncClient(url, token, agent_id=agent_id, timeout_s=timeout_s, retries=retries)
 
     def __enter__(self) -> Self:
         return self
