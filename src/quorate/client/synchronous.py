@@ -16,7 +16,9 @@ T = TypeVar("T")
 class Client:
     """As `AsyncClient`, for programs without an event loop. Use as a context manager, or `close` it."""
 
-    def __init__(self, url: str, token: str, *, agent_id: str = "", timeout_s: float = 30.0, retries: int = RETRIES) -> None:
+    def __init__(
+        self, url: str, token: str, *, agent_id: str = "", timeout_s: float = 30.0, retries: int = RETRIES
+    ) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="quorate-client", daemon=True)
         self._thread.start()
