@@ -81,6 +81,7 @@ HEARTBEAT_LOST_MS = 2_500
 HANDSHAKE_MS = 5_000
 RECONNECT_BASE_MS = 100
 RECONNECT_CAP_MS = 5_000
+PROGRESS_AFTER_MS = 20  # a task that is over sooner was never worth a message that it runs
 LEASE_GRACE_MS = 3_000  # a lease outlives its task's timeout by this, to let the answer travel
 JOIN_TOKEN_TTL_MS = 24 * 3600 * 1000
 DRAIN_MS = 10_000

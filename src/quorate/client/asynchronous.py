@@ -23,6 +23,7 @@ from quorate.model.views import ErrorView, EventView, JobView, NodeView, TaskVie
 
 T = TypeVar("T")
 RETRIES = 6  # with pauses that double: over 6 s, in which a coordinator has started again
+CONNECTIONS = 100  # all of them kept: a connection for each request would cost more than the request
 RETRY_FIRST_S = 0.1
 STREAM_RETRIES = 8
 STREAM_PAUSE_CAP_S = 5.0
@@ -38,12 +39,15 @@ class AsyncClient:
     not pass, `MaxRetriesExceeded` when the coordinator stayed away.
     """
 
-    def __init__(self, url: str, token: str, *, agent_id: str = "", timeout_s: float = 30.0, retries: int = RETRIES) -> None:
+    def __init__(
+        self, url: str, token: str, *, agent_id: str = "", timeout_s: float = 30.0, retries: int = RETRIES
+    ) -> None:
         self.url = url.rstrip("/")
         self.agent_id = agent_id
         self._retries = retries
         headers = {"authorization": f"Bearer {token}", "accept": "application/json"}
-        self._http = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=timeout_s)
+        limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
+        self._http = httpx.AsyncClient(base_url=self.url, headers=headers, timeout=timeout_s, limits=limits)
 
     async def __aenter__(self) -> Self:
         return self

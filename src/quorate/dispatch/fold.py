@@ -8,7 +8,7 @@ last lease, whichever comes later. F2 a settled task wants nothing more, but its
 
 from collections.abc import Mapping
 
-from quorate.base.errors import CANCELLED, DEPENDENCY, LEASE_LOST, OK, TIMEOUT, invariant
+from quorate.base.errors import CANCELLED, DEPENDENCY, LEASE_LOST, OK, TIMEOUT, InvariantBroken, invariant
 from quorate.base.limits import (
     ATTEMPTS_KEPT,
     LATENCIES_KEPT,
@@ -120,8 +120,8 @@ class State:
 
     def _run(self, task: bytes) -> Run:
         run = self.runs.get(task)
-        invariant(run is not None, f"an event for task {task.hex()}, which is not in memory")
-        assert run is not None
+        if run is None:
+            raise InvariantBroken(f"an event for task {task.hex()}, which is not in memory")
         return run
 
     def _submitted(self, body: JobSubmitted, at_ns: int, position: int) -> None:

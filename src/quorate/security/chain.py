@@ -86,6 +86,10 @@ class Chain:
         """(seq, id, hlc) of the last event drafted: what the constructor takes to go on from here."""
         return self._seq, self._prev, self._hlc
 
+    def follow(self, seq: int, id: Id, hlc: int) -> None:
+        """Go on after an event of this chain that was drafted elsewhere, or in another life."""
+        self._seq, self._prev, self._hlc = seq, id, hlc
+
 
 def sign_group(group: Sequence[Sealed], signer: Signer) -> tuple[Sealed, ...]:
     """`group` with the signer's last event signed, and one in every `SIGN_EVERY_EVENTS` before it.
@@ -111,6 +115,27 @@ def open_head(head: bytes) -> tuple[Id, Event]:
     """The id and the event of a head. Raises `ProtocolError` when it is malformed."""
     demand(len(head) <= EVENT_HEAD_MAX_BYTES, f"head of {len(head)} bytes", TOO_LARGE)
     event = unpack(head, Event)
+    if not _well_formed(event):
+        _refuse(event)
+    return hash_id(head), event
+
+
+def _well_formed(event: Event) -> bool:
+    """All that `_refuse` asks for, at once: every event of a log passes here, hardly any is refused."""
+    return (
+        event.v == EVENT_VERSION
+        and len(event.realm) == UUID_BYTES
+        and len(event.actor) == KEY_BYTES
+        and 0 < event.seq < _INTEGER_END
+        and 0 < event.hlc < _INTEGER_END
+        and len(event.deps) <= EVENT_DEPS_MAX
+        and 0 < len(event.kind) <= NAME_MAX_CHARS
+        and len(event.prev) == len(event.grant) == len(event.body_hash) == HASH_BYTES
+        and all(len(id) == HASH_BYTES for id in event.deps)
+    )
+
+
+def _refuse(event: Event) -> None:
     demand(event.v == EVENT_VERSION, f"version {event.v}, this is {EVENT_VERSION}", INVALID)
     demand(len(event.realm) == UUID_BYTES, "realm is not 16 bytes", INVALID)
     demand(len(event.actor) == KEY_BYTES, "actor is not 32 bytes", INVALID)
@@ -120,7 +145,7 @@ def open_head(head: bytes) -> tuple[Id, Event]:
     demand(0 < len(event.kind) <= NAME_MAX_CHARS, "kind is empty or too long", INVALID)
     for id in (event.prev, event.grant, event.body_hash, *event.deps):
         demand(len(id) == HASH_BYTES, "an id is not 32 bytes", INVALID)
-    return hash_id(head), event
+    invariant(False, "what is not well formed is refused")
 
 
 def open_event(sealed: Sealed) -> tuple[Id, Event]:

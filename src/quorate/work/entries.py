@@ -125,22 +125,27 @@ def check_parent(parent: bytes) -> None:
 
 
 def check_field(field: str) -> None:
-    require(_FIELD.fullmatch(field), f"{field[:80]!r} is no field name: {_FIELD.pattern}")
+    if not _FIELD.fullmatch(field):
+        raise QuorateError(INVALID, f"{field[:80]!r} is no field name: {_FIELD.pattern}")
 
 
 def check_text(text: object, max_chars: int, what: str) -> None:
     """Raise unless `text` can be stored and shown everywhere."""
     if not isinstance(text, str):  # a value from JSON
         raise QuorateError(INVALID, f"{what} is not text")
-    require(len(text) <= max_chars, f"{what} has {len(text)} characters, at most {max_chars}", TOO_LARGE)
-    require("\0" not in text, f"{what} contains NUL")
-    require(text.isascii() or not any("\ud800" <= char <= "\udfff" for char in text), f"{what} is not Unicode")
+    if len(text) > max_chars:
+        raise QuorateError(TOO_LARGE, f"{what} has {len(text)} characters, at most {max_chars}")
+    if "\0" in text:
+        raise QuorateError(INVALID, f"{what} contains NUL")
+    if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+        raise QuorateError(INVALID, f"{what} is not Unicode")
 
 
 def check_value(value: bytes) -> None:
     """Raise unless `value` is JSON that can be stored and shown everywhere."""
     size = len(value)
-    require(size <= WORK_VALUE_MAX_BYTES, f"a value of {size} bytes, at most {WORK_VALUE_MAX_BYTES}", TOO_LARGE)
+    if size > WORK_VALUE_MAX_BYTES:
+        raise QuorateError(TOO_LARGE, f"a value of {size} bytes, at most {WORK_VALUE_MAX_BYTES}")
     decoded = from_json(value, object)
     # A backslash that is itself escaped may stand before u0000: only then is the walk worth its time.
     require(b"u0000" not in value or not _has_nul(decoded), "a value contains NUL")

@@ -5,6 +5,7 @@ The token comes in the Authorization header, or (browsers cannot set one) in the
 
 import asyncio
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -14,9 +15,10 @@ from litestar.handlers import websocket
 from msgspec import Struct
 
 from quorate.base.errors import DENIED, INVALID, QuorateError, require
+from quorate.base.limits import RING_EVENTS
 from quorate.edges.http import Gate, error_view
 from quorate.model.views import EventView
-from quorate.services.coordinator import parse_cursor
+from quorate.services.coordinator import Published, parse_cursor
 
 HELLO_S = 10.0
 POLICY, TRY_AGAIN = 1008, 1013  # RFC 6455 section 7.4.1 and the IANA registry of close codes
@@ -133,17 +135,48 @@ async def _write(gate: Gate, socket: WebSocket[Any, Any, Any], wanted: Subscribe
     await socket.send_text(msgspec.json.encode({"type": "subscribed", "cursor": f"{feed.log.hex()}.{after}"}).decode())
     async for batch in feed.follow(after):
         for event in batch:
-            for message in _messages(event.view, wanted):
-                await socket.send_text(msgspec.json.encode(message).decode())
+            for text in _texts(event, wanted):
+                await socket.send_text(text)
 
 
-def _messages(view: EventView, wanted: Subscribe) -> Iterator[dict[str, Any]]:
-    """What a subscriber is told of an event: a message for each thing that it is, the event itself with the first."""
-    whole: dict[str, Any] = {"event": view}
-    for name, fields in swarm_events(view) or [(view.kind, {})]:
-        names = {view.kind, view.kind.split(".", 1)[0], name, name.split(":", 1)[0]}
+class Message:
+    """One thing that an event is: whom it concerns, and its text, written once however many are told."""
+
+    __slots__ = ("_plain", "_view", "_whole", "concerned", "fields", "names")
+
+    def __init__(self, view: EventView, name: str, fields: dict[str, Any]) -> None:
+        self.names = {view.kind, view.kind.split(".", 1)[0], name, name.split(":", 1)[0]}
         agent = fields.get("taskId") or fields.get("nodeId") or view.subject
-        concerned = {view.subject, view.actor, agent, *fields.get("affectedComponents", ())}
-        if (not wanted.events or names & set(wanted.events)) and (not wanted.agents or concerned & set(wanted.agents)):
-            yield {"type": name, "agent": agent, "cursor": view.cursor, **whole, **fields}
-            whole = {}
+        self.concerned = {view.subject, view.actor, agent, *fields.get("affectedComponents", ())}
+        self.fields = {"type": name, "agent": agent, "cursor": view.cursor, **fields}
+        self._view = view
+        self._whole = self._plain = ""
+
+    def text(self, whole: bool) -> str:
+        """With the event itself, or without."""
+        if whole:
+            self._whole = self._whole or msgspec.json.encode(self.fields | {"event": self._view}).decode()
+            return self._whole
+        self._plain = self._plain or msgspec.json.encode(self.fields).decode()
+        return self._plain
+
+    def is_for(self, wanted: Subscribe) -> bool:
+        return (not wanted.events or not self.names.isdisjoint(wanted.events)) and (
+            not wanted.agents or not self.concerned.isdisjoint(wanted.agents)
+        )
+
+
+@lru_cache(RING_EVENTS)
+def _messages(event: Published) -> tuple[Message, ...]:
+    """What an event is, for everybody who follows."""
+    view = event.view
+    return tuple(Message(view, name, fields) for name, fields in swarm_events(view) or [(view.kind, {})])
+
+
+def _texts(event: Published, wanted: Subscribe) -> Iterator[str]:
+    """What a subscriber is told of an event: a message for each thing that it is, the event itself with the first."""
+    whole = True
+    for message in _messages(event):
+        if message.is_for(wanted):
+            yield message.text(whole)
+            whole = False

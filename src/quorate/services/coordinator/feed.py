@@ -6,7 +6,7 @@ so a slow one costs nothing and misses nothing. Invariant: F1 only committed eve
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import msgspec
@@ -17,7 +17,7 @@ from quorate.base.errors import DATABASE, INVALID, NOT_FOUND, RATE_LIMITED, Quor
 from quorate.base.hlc import millis_of
 from quorate.base.ids import hash_id
 from quorate.base.limits import READ_BATCH_EVENTS, RING_EVENTS, SUBSCRIBERS_MAX
-from quorate.model import KINDS, Cursor, Event, Sealed
+from quorate.model import KINDS, Cursor, Event, Sealed, TaskSettled
 from quorate.model.views import EventView
 from quorate.ports import Store
 
@@ -47,16 +47,33 @@ def parse_cursor(text: str, log: bytes) -> Cursor:
     return Cursor(log, int(position))
 
 
-class Published:
-    """One committed event; its rendering is made once, whoever asks."""
+class _Unread:
+    """In place of what was not looked for yet."""
 
-    __slots__ = ("_view", "log", "position", "sealed")
+
+_UNREAD = _Unread()
+
+
+class Published:
+    """One committed event; what is read out of it is read once, whoever asks."""
+
+    __slots__ = ("_settled", "_view", "log", "position", "sealed")
 
     def __init__(self, log: bytes, position: int, sealed: Sealed) -> None:
         self.log = log
         self.position = position
         self.sealed = sealed
         self._view: EventView | None = None
+        self._settled: TaskSettled | _Unread | None = _UNREAD
+
+    @property
+    def settled(self) -> TaskSettled | None:
+        """The end of a task, if this event is one."""
+        if isinstance(self._settled, _Unread):
+            body = self.sealed.body
+            ends = body is not None and unpack(self.sealed.head, Event).kind == "task.settled"
+            self._settled = unpack(body or b"", TaskSettled) if ends else None
+        return self._settled
 
     @property
     def view(self) -> EventView:
@@ -135,7 +152,7 @@ class Feed:
             async for position, sealed in self._store.read(after, min(limit, self.position - after))
         ]
 
-    async def follow(self, after: int) -> AsyncIterator[list[Published]]:
+    async def follow(self, after: int) -> AsyncGenerator[list[Published], None]:
         """Batches of events after a position, without end. Raises 1004 when too many follow, 2000 on a reload."""
         if self.followers >= SUBSCRIBERS_MAX:
             raise QuorateError(RATE_LIMITED, f"{SUBSCRIBERS_MAX} followers already")

@@ -5,10 +5,9 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from quorate.base.codec import unpack
 from quorate.base.errors import QuorateError
 from quorate.base.limits import MS_NS, SECOND_NS
-from quorate.model import Event, TaskSettled, TaskState
+from quorate.model import TaskSettled, TaskState
 from quorate.services.coordinator.feed import Published
 from quorate.services.coordinator.watch import Watch
 
@@ -90,14 +89,13 @@ class Observer:
         """These events may be seen now."""
         now = self._now()
         for published in events:
-            event = unpack(published.sealed.head, Event)
-            if event.kind == "task.settled":
-                self._settled(event.subject, unpack(published.sealed.body or b"", TaskSettled), now)
+            if published.settled is not None:
+                self._settled(published.settled, now)
         if events:
             self.log_events.set(events[-1].position)
 
-    def _settled(self, task: bytes, body: TaskSettled, now: int) -> None:
-        created_ms = int.from_bytes(task[:6], "big")  # a task's id is a UUIDv7: its birth is in it
+    def _settled(self, body: TaskSettled, now: int) -> None:
+        created_ms = int.from_bytes(body.task[:6], "big")  # a task's id is a UUIDv7: its birth is in it
         latency_ns = max(0, now - created_ms * MS_NS)
         self.watch.settled(latency_ns, now)
         self.task_latency.observe(latency_ns / SECOND_NS)

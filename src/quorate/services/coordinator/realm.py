@@ -16,7 +16,17 @@ import msgspec
 from msgspec import Struct
 
 from quorate.base.codec import pack, unpack
-from quorate.base.errors import DENIED, NOT_FOUND, UNSUPPORTED, QuorateError, demand, invariant, require
+from quorate.base.errors import (
+    DENIED,
+    INVALID,
+    NOT_FOUND,
+    UNSUPPORTED,
+    InvariantBroken,
+    QuorateError,
+    demand,
+    invariant,
+    require,
+)
 from quorate.base.hlc import check_drift, millis_of
 from quorate.base.ids import NO_ID
 from quorate.base.limits import GROUP_EVENTS_MAX, GROUP_FULL_BYTES, GROUP_FULL_EVENTS, MS_NS
@@ -48,17 +58,21 @@ def draft_wish(
     work: WorkTree, verb: str, subject: bytes, args: tuple[Any, ...]
 ) -> Sequence[tuple[str, Struct, tuple[Id, ...]]]:
     """The events of one wish, on the tree as it is. Raises `QuorateError` when it may not be."""
-    verbs: dict[str, Callable[..., Sequence[tuple[str, Struct, tuple[Id, ...]]]]] = {
-        "create": work.draft_create,
-        "set": work.draft_set,
-        "add": work.draft_add,
-        "remove": work.draft_remove,
-        "count": work.draft_count,
-        "move": work.draft_move,
-        "tombstone": work.draft_tombstone,
-    }
-    require(verb in verbs, f"unknown change {verb!r}: one of {', '.join(verbs)}")
-    return verbs[verb](subject, *args)
+    draft = _VERBS.get(verb)
+    if draft is None:
+        raise QuorateError(INVALID, f"unknown change {verb!r}: one of {', '.join(_VERBS)}")
+    return draft(work, subject, *args)
+
+
+_VERBS: dict[str, Callable[..., Sequence[tuple[str, Struct, tuple[Id, ...]]]]] = {
+    "create": WorkTree.draft_create,
+    "set": WorkTree.draft_set,
+    "add": WorkTree.draft_add,
+    "remove": WorkTree.draft_remove,
+    "count": WorkTree.draft_count,
+    "move": WorkTree.draft_move,
+    "tombstone": WorkTree.draft_tombstone,
+}
 
 
 class PackKind(Struct, frozen=True):
@@ -182,17 +196,19 @@ class Realm:
 
     def replay(self, position: int, sealed: Sealed) -> None:
         """Fold one event that the disk holds."""
-        invariant(position == self.position + 1, f"R1: position {position} after {self.position}")
+        if position != self.position + 1:
+            raise InvariantBroken(f"R1: position {position} after {self.position}")
         id, event = open_event(sealed)
         if position == 1:
             founded = unpack(sealed.body or b"", RealmFounded)
             demand(founded.authority == self.authority, "this data directory belongs to another key", DENIED)
             self._open(founded.nonce, founded.name)
-        invariant(event.realm == self.id, f"position {position} belongs to another realm")
+        if event.realm != self.id:
+            raise InvariantBroken(f"position {position} belongs to another realm")
         body, _ = self.body_of(event, sealed)
         self.tree.append(id)
         if event.actor == self.authority:
-            self._chain = Chain(self.id, self._signer, self._salt_key, event.seq, id, event.hlc)
+            self._chain.follow(event.seq, id, event.hlc)
         else:
             self._chains.feed((sealed,))
         self._fold(id, event, body, position)

@@ -17,7 +17,15 @@ from quorate.base.errors import (
     demand,
 )
 from quorate.base.ids import hash_id
-from quorate.base.limits import BLOB_MAX_BYTES, BLOB_PART_BYTES, HANDSHAKE_MS, HEARTBEAT_MS, MS_NS, RESULT_BATCH
+from quorate.base.limits import (
+    BLOB_MAX_BYTES,
+    BLOB_PART_BYTES,
+    HANDSHAKE_MS,
+    HEARTBEAT_MS,
+    MS_NS,
+    PROGRESS_AFTER_MS,
+    RESULT_BATCH,
+)
 from quorate.base.signing import Signer, Verify, exchange_public
 from quorate.model import Abort, Close, Effect, Envelope, Id, Lease, MessageType, Reply, Save, Send, SignedHead
 from quorate.model.link import (
@@ -109,7 +117,7 @@ class Machine:
         self._ready: dict[LeaseKey, Answer] = {}
         self._large: dict[Id, tuple[list[LeaseKey], bytes]] = {}  # tasks may share an output
         self._sent: set[LeaseKey] = set()
-        self._started: list[LeaseKey] = []
+        self._started: dict[LeaseKey, int] = {}  # begun then, and not told yet
         self.running: dict[LeaseKey, Lease] = {}
         self.online = False
         known = unpack(remembered, Witnessed) if remembered else None
@@ -150,11 +158,14 @@ class Machine:
                 return ()
 
     def deadline(self) -> int | None:
-        """When the next heartbeat is due, or the coordinator has been silent for too long."""
+        """When a heartbeat or news of what runs is due, or the coordinator has been silent for too long."""
         if not self._link:
             return None
         silent = self._heard_ns + self._patience_ns
-        return min(self._next_beat, silent) if self.online and self._next_beat is not None else silent
+        if not self.online or self._next_beat is None:
+            return silent
+        tell = [since + PROGRESS_AFTER_MS * MS_NS for since in self._started.values()]
+        return min(self._next_beat, silent, *tell)
 
     @property
     def _patience_ns(self) -> int:
@@ -263,7 +274,7 @@ class Machine:
                 refused.append(key)
             elif key not in self.running:
                 self.running[key] = item.lease
-                self._started.append(key)
+                self._started[key] = now
                 effects.append(Start(item))  # type: ignore[arg-type]
         if refused:
             effects.append(self._send(MessageType.TASK_CANCELLATION, Cancellation(tuple(refused), "full"), now))
@@ -371,9 +382,12 @@ class Machine:
             self._started.clear()
             return ()
         effects: list[Effect] = []
-        if self._started:
-            effects.append(self._send(MessageType.TASK_PROGRESS, Progress(tuple(self._started)), now))
-            self._started.clear()
+        self._started = {key: since for key, since in self._started.items() if key in self.running}
+        begun = tuple(key for key, since in self._started.items() if now - since >= PROGRESS_AFTER_MS * MS_NS)
+        if begun:  # what is over by then was not worth telling
+            effects.append(self._send(MessageType.TASK_PROGRESS, Progress(begun), now))
+            for key in begun:
+                del self._started[key]
         ready = [key for key in self._ready if key not in self._sent]
         for first in range(0, len(ready), RESULT_BATCH):
             keys = ready[first : first + RESULT_BATCH]

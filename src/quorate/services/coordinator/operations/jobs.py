@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from contextlib import aclosing
 from typing import Any, Literal
 
 import msgspec
@@ -198,12 +199,17 @@ async def wait_job(call: Call, given: JobWait) -> JobView:
     require(0 <= given.timeout_ms <= WAIT_MAX_MS, f"timeoutMs is 0 to {WAIT_MAX_MS}")
     position = call.coordinator.feed.position
     job = call.job(given.id)
+    if job.state != "running":
+        return job
+    key = parse_id(given.id, UUID_BYTES, "job id")
     try:
-        async with asyncio.timeout(given.timeout_ms / 1000):
-            follow = call.coordinator.feed.follow(position)
-            while job.state == "running":
-                await anext(follow)
-                job = call.job(given.id)
+        async with asyncio.timeout(given.timeout_ms / 1000), aclosing(call.coordinator.feed.follow(position)) as follow:
+            async for batch in follow:
+                # A job ends with the last of its tasks: nothing else is worth looking it up for.
+                if any(event.settled is not None and event.settled.job == key for event in batch):
+                    job = call.job(given.id)
+                    if job.state != "running":
+                        return job
     except TimeoutError:
         job = call.job(given.id)
     return job

@@ -16,7 +16,7 @@ from quorate.base.errors import CONFLICT, INVALID, NOT_FOUND, OK, QuorateError, 
 from quorate.base.ids import UUID_BYTES, parse_id
 from quorate.base.limits import PAGE_DEFAULT, PAGE_MAX, TITLE_MAX_CHARS
 from quorate.base.names import is_clean
-from quorate.model import TERMINAL, Operation, TaskState
+from quorate.model import TERMINAL, Operation, Row, TaskState
 from quorate.model.receipts import TaskReceipt
 from quorate.model.views import TaskView
 from quorate.ports import RowFilter
@@ -212,10 +212,15 @@ def find_task(call: Call, id: str) -> TaskView:
     key = parse_id(id, UUID_BYTES, "task id")
     run = call.coordinator.store.row("tasks", key)
     work = call.coordinator.store.row("work", key)
+    return _told(key, run, work)
+
+
+def _told(key: bytes, run: Row | None, work: Row | None) -> TaskView:
+    """A task as its rows tell it. Raises 1000 when neither is a task's."""
     if work is not None and from_json(work.record, Kind).kind != "task":
         work = None
     if run is None and work is None:
-        raise QuorateError(NOT_FOUND, f"no task {id}")
+        raise QuorateError(NOT_FOUND, f"no task {key.hex()}")
     if run is None or work is None:
         row = run or work
         assert row is not None
@@ -272,10 +277,12 @@ def _scan(call: Call, table: str, where: RowFilter, start: dict[str, int]) -> It
         rows = store.rows(table, replace(where, before=before))
         for key, row in rows:
             before = row.order
-            if table == "tasks" or (
-                from_json(row.record, Kind).kind == "task" and (where.owner or store.row("tasks", key) is None)
-            ):
-                yield table, before, find_task(call, key.hex())
+            if table == "tasks":
+                yield table, before, _told(key, row, store.row("work", key))
+            elif from_json(row.record, Kind).kind == "task":
+                run = store.row("tasks", key)
+                if where.owner or run is None:
+                    yield table, before, _told(key, run, row)
         if len(rows) < where.limit:
             return
 
