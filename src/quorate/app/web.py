@@ -21,7 +21,6 @@ from quorate.edges.websocket import LinkServer, link_route, subscribe_route
 from quorate.model import Operation
 from quorate.services.coordinator import Coordinator
 
-
 METRICS = CONTENT_TYPE_LATEST.removesuffix("; charset=utf-8")  # the framework says that itself
 
 
