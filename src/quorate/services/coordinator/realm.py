@@ -9,7 +9,7 @@ ends with a signed event of the authority whenever it holds one of its own.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -255,9 +255,15 @@ class Realm:
                 self.grants.snapshot(),
                 self.dispatch.snapshot(),
                 self.work.snapshot(),
-                sorted((name, pack(state)) for name, state in self.packs.items()),
+                sorted(self._pack_states()),
             )
         )
+
+    def _pack_states(self) -> Iterator[tuple[str, bytes]]:
+        """The states of the packs' kinds of which there were events: without them a pack is not missed."""
+        for name, kind in self.kinds.items():
+            if (state := pack(self.packs[name])) != pack(kind.initial()):
+                yield name, state
 
     def restore(self, data: bytes) -> None:
         """Take over a snapshot made by `snapshot`."""
@@ -272,8 +278,8 @@ class Realm:
         self.dispatch.restore(parts.dispatch)
         self.work.restore(parts.work)
         for name, state in parts.packs:
-            if name in self.packs:
-                self.packs[name] = msgspec.msgpack.decode(state, type=type(self.packs[name]))
+            require(name in self.packs, f"the log holds events of kind {name!r}, whose pack is not loaded", UNSUPPORTED)
+            self.packs[name] = msgspec.msgpack.decode(state, type=type(self.packs[name]))
 
     def _open(self, nonce: bytes, name: str) -> None:
         self.id, self.nonce, self.name = realm_id(self.authority, nonce), nonce, name
