@@ -56,7 +56,19 @@ class Live:
         join = self.post("/nodes/register", {"label": name})["token"]
         where = self.data.with_name(f"{self.data.name}-{name}")
         node = self.processes.start(
-            QUORATE, "node", self.url, "--token", join, "--data", where, "--name", name, "--json", *options, name=name
+            QUORATE,
+            "node",
+            self.url,
+            "--token",
+            join,
+            "--data",
+            where,
+            "--name",
+            name,
+            "--json",
+            *options,
+            name=name,
+            env=self.env,
         )
         key = json.loads(node.line(r'^\{"node".*').group(0))["node"]
         until(lambda: self.is_online(key), f"{name} is online")

@@ -1,6 +1,7 @@
 """`quorate up`: one coordinator, its doors, until a signal."""
 
 import asyncio
+import gc
 import os
 import signal
 from pathlib import Path
@@ -23,8 +24,8 @@ from quorate.base.errors import IPC, QuorateError
 from quorate.base.limits import USER_RATE_REQUESTS_S
 from quorate.base.signing import verify
 from quorate.dispatch import VALIDATORS
-from quorate.ports import Blobs, Store
-from quorate.services.coordinator import OPERATIONS, Coordinator, CoordinatorSettings, Observer, PackKind
+from quorate.ports import Blobs, Pack, Store
+from quorate.services.coordinator import OPERATIONS, Coordinator, CoordinatorSettings, Observer, PackKind, run_service
 
 ADMIN_SECRET_BYTES = 24
 STARTUP_POLL_S = 0.005
@@ -52,11 +53,10 @@ def admin_token(data: Path) -> str:
     return "admin-" + load_or_create_secret(data / "admin.token", ADMIN_SECRET_BYTES).hex()
 
 
-def compose(settings: UpSettings, say: Any) -> tuple[Coordinator, LinkHub, tuple[Any, ...]]:
+def compose(settings: UpSettings, packs: tuple[Pack, ...], say: Any) -> tuple[Coordinator, LinkHub, tuple[Any, ...]]:
     """Everything that a coordinator is made of."""
     private_directory(settings.data)
     clock, entropy = SystemClock(), SystemEntropy()
-    packs = load_packs(settings.packs)
     hub = LinkHub(entropy)
     operations = OPERATIONS + tuple(op for pack in packs for op in pack.operations)
     paths = {op.name: f"/api/v1{op.rest[1]}" for op in operations if op.rest}
@@ -95,11 +95,13 @@ def compose(settings: UpSettings, say: Any) -> tuple[Coordinator, LinkHub, tuple
 async def serve(settings: UpSettings) -> None:
     """Run until SIGTERM or SIGINT; then drain, save and return."""
     log = make_logger(settings.log_level, settings.log_form, service="coordinator")
-    coordinator, hub, operations = compose(settings, log.warning)
-    await coordinator.start()
+    packs = load_packs(settings.packs)
+    coordinator, hub, operations = compose(settings, packs, log.warning)
+    await _load(coordinator)
     web = build_app(coordinator, hub, operations, log.info, settings.cors, settings.rate)
     server = uvicorn.Server(server_config(web, settings.host, settings.port))
     running = asyncio.create_task(coordinator.run())
+    beside = [asyncio.create_task(run_service(coordinator, service)) for pack in packs for service in pack.services]
     serving = asyncio.create_task(_serve_quietly(server))
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -113,11 +115,26 @@ async def serve(settings: UpSettings) -> None:
             (asyncio.create_task(stopping.wait()), serving, running), return_when=asyncio.FIRST_COMPLETED
         )
     server.should_exit = True
+    for service in beside:
+        service.cancel()
+    await asyncio.gather(*beside, return_exceptions=True)
     await coordinator.stop()
     results = await asyncio.gather(running, serving, return_exceptions=True)
     for result in results:
         if isinstance(result, BaseException):
             raise result
+
+
+async def _load(coordinator: Coordinator) -> None:
+    """Start with the cycle collector off: all that is loaded stays, and looking it over again and again takes a third
+    of the time. What is there then is left out of later rounds."""
+    gc.disable()
+    try:
+        await coordinator.start()
+        gc.collect()
+        gc.freeze()
+    finally:
+        gc.enable()
 
 
 def server_config(app: Any, host: str, port: int) -> uvicorn.Config:

@@ -7,6 +7,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from msgspec import Struct
 
 from quorate.model.events import Id
+from quorate.model.views import TaskView
 
 I = TypeVar("I")
 O = TypeVar("O")
@@ -37,6 +38,15 @@ class Context(Protocol):
 
     async def ask(self, command: Any) -> bytes:
         """Have the machine carry out a command; the packed reply once it is on disk. Raises `QuorateError`."""
+
+    async def state(self, kind: str) -> Any:
+        """What a pack's event kind has been folded to, once all of it is on disk. Raises 1008."""
+
+    def task(self, id: str) -> TaskView:
+        """A task that was run. Raises 1000."""
+
+    async def blob(self, id: Id, limit: int) -> bytes:
+        """A whole blob of at most `limit` bytes. Raises 1000, 1007."""
 
     async def append(self, kind: str, subject: bytes, body: Any, deps: tuple[Id, ...] = ()) -> Id:
         """Write one event under the caller's grant; its id once it is on disk."""

@@ -1,7 +1,7 @@
 """Protocol classes only: what services need of the world. Adapters and the simulator implement them."""
 
 from quorate.ports.execution import Box, Executor
-from quorate.ports.packs import Kind, Pack, Panel, Service, Validator
+from quorate.ports.packs import Kind, Pack, Panel, Service, ServiceContext, Validator
 from quorate.ports.storage import Blobs, Group, Journal, RowFilter, Store
 from quorate.ports.world import Clock, Core, Entropy, Wire
 
@@ -19,6 +19,7 @@ __all__ = [
     "Panel",
     "RowFilter",
     "Service",
+    "ServiceContext",
     "Store",
     "Validator",
     "Wire",

@@ -1,10 +1,11 @@
 """The pack API: how a domain adds itself. Ours register as a stranger's would (entry point `quorate.packs`)."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from quorate.model import Operation, Result, TaskSpec
+from quorate.model import Context, Operation, Result, TaskSpec
+from quorate.model.views import EventView
 from quorate.ports.execution import Executor
 
 PACK_API = 1
@@ -12,7 +13,11 @@ PACK_API = 1
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """An event kind of a pack. `fold(state, body) -> state`, pure; `authority_only`: users cannot write it directly."""
+    """An event kind of a pack, called `<pack>.<something>`; its body is a msgspec Struct.
+
+    `fold(state, body) -> state` is pure and returns a new state: the one it was given may still be read.
+    `authority_only`: nobody but the coordinator writes it (its operations do); others cannot hand one in.
+    """
 
     name: str
     body: type[Any]
@@ -22,24 +27,31 @@ class Kind:
 
 
 class Validator(Protocol):
-    """Groups comparable results: two outputs agree when their keys are equal."""
+    """Groups comparable results: two outputs agree when their keys are equal. May refuse one with `QuorateError`."""
 
     name: str
 
     def key(self, spec: TaskSpec, result: Result) -> bytes: ...
 
 
+class ServiceContext(Context, Protocol):
+    """What a service sees: as an operation does, under the authority's own grant; and the event stream."""
+
+    def follow(self, after: int) -> AsyncIterator[EventView]:
+        """Every committed event after a position, without end. Raises 2000 when the coordinator reloads."""
+
+
 class Service(Protocol):
-    """Runs beside the coordinator."""
+    """Runs beside the coordinator, and is started again when it fails. It resumes from what its kind's state says."""
 
     name: str
 
-    async def run(self, context: Any) -> None: ...
+    async def run(self, context: ServiceContext) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A panel of the dashboard: a title and the operation whose JSON it shows as a table."""
+    """A panel of the dashboard: a title and the operation whose JSON (`items`) it shows as a table."""
 
     name: str
     title: str
@@ -48,6 +60,8 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Pack:
+    """A domain. Names are its own: none may be taken from Quorate or from another pack."""
+
     name: str
     api: int = PACK_API
     kinds: tuple[Kind, ...] = ()
@@ -59,4 +73,3 @@ class Pack:
 
 
 PackFactory = Callable[[], Pack]
-Starter = Callable[[Any], Awaitable[None]]

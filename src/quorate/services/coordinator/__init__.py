@@ -1,5 +1,6 @@
 """The coordinator: the authority of a realm. Machine (pure), driver, and the operations one can ask it for."""
 
+from quorate.services.coordinator.beside import run_service
 from quorate.services.coordinator.context import Call, run_operation
 from quorate.services.coordinator.driver import Coordinator
 from quorate.services.coordinator.feed import Feed, Published, cursor_text, parse_cursor
@@ -41,4 +42,5 @@ __all__ = [
     "cursor_text",
     "parse_cursor",
     "run_operation",
+    "run_service",
 ]

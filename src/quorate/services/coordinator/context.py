@@ -5,7 +5,7 @@ from typing import Any
 from msgspec import Struct
 
 from quorate.base.codec import from_json, to_json, unpack
-from quorate.base.errors import DENIED, NOT_FOUND, QuorateError, require
+from quorate.base.errors import DENIED, NOT_FOUND, UNSUPPORTED, QuorateError, require
 from quorate.base.ids import HASH_BYTES, UUID_BYTES, hash_id, parse_id, uuid7
 from quorate.base.limits import BLOB_SMALL_BYTES
 from quorate.model import Id, Operation, Principal, Row
@@ -67,6 +67,17 @@ class Call:
     async def append(self, kind: str, subject: bytes, body: Struct, deps: tuple[Id, ...] = ()) -> Id:
         """Write one event under the caller's grant; its id once it is on disk."""
         return (await self.write(Write(kind, subject, body, deps))).receipts[0].event
+
+    async def state(self, kind: str) -> Any:
+        """What a pack's event kind has been folded to, once all of it is on disk. Raises 1008."""
+        realm, feed = self.coordinator.machine.realm, self.coordinator.feed
+        require(kind in realm.packs, f"no event kind {kind!r}: its pack is not loaded", UNSUPPORTED)
+        value, position = realm.packs[kind], realm.position
+        if feed.position < position:  # folded, and still on its way to the disk
+            async for batch in feed.follow(feed.position):
+                if batch[-1].position >= position:
+                    break
+        return value
 
     async def keep(self, data: bytes) -> tuple[Id, tuple[tuple[Id, bytes], ...]]:
         """A place for an input: its id, and the small blob to send along with the command (none when it is large)."""
