@@ -518,3 +518,18 @@ def test_a_snapshot_of_another_version_is_refused() -> None:
     with pytest.raises(QuorateError) as caught:
         swarm.dispatch.one.restore(data[:-1])
     assert caught.value.code == 1002
+
+
+def test_a_task_that_runs_out_of_attempts_takes_the_majority_that_it_has() -> None:
+    swarm = manual(4, spec(1, replicas=3, quorum=2, retries=0))
+    first, second, third = leases(swarm)
+    answer(swarm, first, LIE)
+    answer(swarm, second, hash_id(b"truth"))
+    answer(swarm, third, hash_id(b"truth"))
+    while pending := leases(swarm):
+        assert view(swarm).state == "validating", "a liar raised the quorum to three"
+        swarm.answer(pending[0], code=4001)
+        wait(swarm, RETRY_CAP_MS)
+    end = view(swarm)
+    assert (end.state, end.output) == ("completed", hash_id(b"truth").hex())
+    assert [attempt.code for attempt in end.attempts].count(4001) == 3

@@ -9,7 +9,7 @@ J3 every task ends: failures, lost leases and disagreements are each limited.
 from itertools import islice
 
 from quorate.base.codec import pack
-from quorate.base.errors import CONFLICT, INVALID, LEASE_LOST, NO_QUORUM, OK, TIMEOUT
+from quorate.base.errors import CONFLICT, DEPENDENCY, INVALID, LEASE_LOST, NO_QUORUM, OK, TIMEOUT
 from quorate.base.ids import HASH_BYTES, NO_ID, hash_id
 from quorate.base.limits import ATTEMPT_REASON_MAX_CHARS, LEASES_PER_EVENT, MS_NS, USAGE_FIELDS_MAX
 from quorate.dispatch.fold import Body, State
@@ -101,6 +101,11 @@ def _void(void: list[tuple[LeaseKey, int]]) -> tuple[Body, ...]:
 def _doomed(run: Run) -> TaskSettled:
     doom = run.doom
     assert isinstance(doom, Doom)
+    if doom.state == TaskState.FAILED and doom.code != DEPENDENCY:
+        # It ran out of attempts while it asked for more votes than were wanted: those it has may be enough.
+        accepted = agreement(run.votes, run.spec.quorum, last_call=True)
+        if accepted is not None:
+            return _completed(run, run.results, run.votes, *accepted)
     return _ended(run, doom.state, doom.code, doom.reason)
 
 
