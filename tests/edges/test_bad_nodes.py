@@ -269,7 +269,9 @@ def test_a_node_that_beats_but_never_answers_loses_its_lease_by_its_timeout(real
             state = realm.get(f"/jobs/{job}/wait?timeoutMs=100")["state"]
     assert state == "failed"
     attempts = realm.get(f"/tasks/{lease.task.hex()}")["attempts"]
-    assert [(attempt["code"], attempt["reason"]) for attempt in attempts] == [(1001, "no answer before the lease expired")]
+    assert [(attempt["code"], attempt["reason"]) for attempt in attempts] == [
+        (1001, "no answer before the lease expired")
+    ]
 
 
 def test_a_link_that_says_nothing_is_closed(processes: Processes, realm: Live) -> None:
