@@ -119,7 +119,7 @@ def test_open_swarms_event_names(swarm: Live) -> None:
 
 
 def test_nodes_come_and_go_by_open_swarms_names(processes: Processes, tmp_path: Path) -> None:
-    live = Live(processes, tmp_path / "data", "--heartbeat-ms", "200", "--lost-ms", "700")
+    live = Live(processes, tmp_path / "data", "--heartbeat-ms", "200", "--lost-ms", "1000")
     with subscribed(live, events=["node"]) as (ws, _):
         node = live.node("brief", "--slots", "1")
         joined = json.loads(ws.recv(10))
@@ -211,7 +211,8 @@ def test_a_liar_is_an_alert(processes: Processes, tmp_path: Path) -> None:
     live.node("honest", "--slots", "1")
     live.node("liar", "--slots", "1", "--drill", "lie=1000")
     with subscribed(live, events=["system:alert"]) as (ws, _):
-        task = live.post("/tasks", {"executor": "noop", "input": 1, "replicas": 2, "quorum": 2})
+        # Two against one: that is no lead of two, so a fourth node is waited for, as long as the task may take.
+        task = live.post("/tasks", {"executor": "noop", "input": 1, "replicas": 2, "quorum": 2, "timeoutMs": 1000})
         until(lambda: len(live.get(f"/tasks/{task['id']}/results")["results"]) == 2, "both answered")
         live.node("judge", "--slots", "1")
         assert live.done(task["jobId"])["state"] == "completed"
