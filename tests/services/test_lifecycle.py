@@ -71,7 +71,7 @@ def test_a_killed_node_is_found_and_its_work_is_done_by_another(swarm: Swarm) ->
         victim = await swarm.node("victim", "--slots", "2")
         async with swarm.client() as client:
             await swarm.online(client, 1)
-            job = await client.submit("j", sleeping(2, 0.8))
+            job = await client.submit("j", sleeping(2, 4.0))  # longer than another node takes to start
             async with asyncio.timeout(20):
                 while (await client.job(job.job_id)).running < 2:  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
