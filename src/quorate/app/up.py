@@ -98,7 +98,7 @@ async def serve(settings: UpSettings) -> None:
     packs = load_packs(settings.packs)
     coordinator, hub, operations = compose(settings, packs, log.warning)
     await _load(coordinator)
-    web = build_app(coordinator, hub, operations, log.info, settings.cors, settings.rate)
+    web = build_app(coordinator, hub, operations, log, settings.cors, settings.rate)
     server = uvicorn.Server(server_config(web, settings.host, settings.port))
     running = asyncio.create_task(coordinator.run())
     beside = [asyncio.create_task(run_service(coordinator, service)) for pack in packs for service in pack.services]

@@ -1,7 +1,6 @@
 """The web application: every door of one coordinator, in one Litestar app."""
 
 import importlib
-from collections.abc import Callable
 from typing import Any
 
 from litestar import Litestar, Request, Response, get
@@ -28,17 +27,17 @@ def build_app(
     coordinator: Coordinator,
     links: LinkServer,
     operations: tuple[Operation[Any, Any], ...],
-    say: Callable[..., Any],
+    log: Any,
     cors: tuple[str, ...] = (),
     rate: int = USER_RATE_REQUESTS_S,
 ) -> Any:
     """The ASGI application."""
-    gate = Gate(coordinator, say, rate)
+    gate = Gate(coordinator, log.debug, rate)
 
     def on_error(request: Request[Any, Any, Any], error: Exception) -> Response[bytes]:
         response = error_response(request, error)
         if (response.status_code or 500) >= 500:
-            say("request failed", request_id=response.headers.get("x-request-id"), error=repr(error))
+            log.warning("request failed", request_id=response.headers.get("x-request-id"), error=repr(error))
         return response
 
     app = Litestar(

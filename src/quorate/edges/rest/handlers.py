@@ -24,6 +24,7 @@ from quorate.model.views import ErrorView
 from quorate.services.coordinator import run_operation
 
 API = "/api/v1"
+SUBJECTS = {"task": "task_id", "node": "node_id"}  # what the log calls the id of a request's path
 QUERY = "query_"  # before a query parameter's name: `state` alone would be the framework's
 AnyRequest = Request[Any, Any, Any]
 AnyOperation = Operation[Any, Any]
@@ -130,11 +131,15 @@ def _sign(handler: Any, operation: AnyOperation, names: list[str], body: type[St
 
 
 def _handler(gate: Gate, operation: AnyOperation) -> Callable[..., Awaitable[Any]]:
+    family = operation.name.partition("_")[0]
+
     async def handler(*, request: AnyRequest, **given: Any) -> Response[Any]:
-        began, id = time.perf_counter(), request_id(request)
+        began, id, user = time.perf_counter(), request_id(request), ""
+        subject = {SUBJECTS[family]: given["id"]} if "id" in given and family in SUBJECTS else {}
         request.scope.setdefault("state", {})["request_id"] = id
         try:
             principal = gate.admit(request.headers.get("authorization", ""), operation.right)
+            user = principal.name
             idem = request.headers.get("idempotency-key", "")
             require(len(idem) <= IDEMPOTENCY_KEY_MAX_CHARS, "the idempotency key is too long", TOO_LARGE)
             value = await run_operation(gate.coordinator, operation, principal, _given(operation, request, given), idem)
@@ -143,6 +148,8 @@ def _handler(gate: Gate, operation: AnyOperation) -> Callable[..., Awaitable[Any
             response = error_response(request, error)
         took = time.perf_counter() - began
         gate.coordinator.observer.http.labels(operation.name, str(response.status_code)).observe(took)
+        status, ms = response.status_code, round(took * 1000, 1)
+        gate.say("request", request_id=id, user_id=user, operation=operation.name, status=status, ms=ms, **subject)
         return response
 
     return handler
