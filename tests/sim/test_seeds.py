@@ -12,7 +12,7 @@ from quorate.sim.loop import VirtualLoop
 from quorate.sim.run import main, run_seed, run_seeds
 from quorate.sim.world import World
 
-SEEDS = range(1_000, 1_006)
+SEEDS = range(1_000, 1_005)
 SEEDS_SOAK = range(2_000, 2_060)
 
 
@@ -22,7 +22,7 @@ def test_no_seed_breaks_a_promise(profile: str) -> None:
     assert [(o.seed, o.violations) for o in outcomes if not o.clean] == []
     assert sum(o.tasks for o in outcomes) > 20
     assert sum(o.events for o in outcomes) > 100
-    assert all(o.faults for o in outcomes) is (profile not in ("none", "clock_skew", "liar")) or profile == "liar"
+    assert (sum(o.faults for o in outcomes) > 0) is (profile != "none"), "faults take effect"
 
 
 @pytest.mark.soak

@@ -29,7 +29,7 @@ LARGE_BYTES = INLINE_MAX_BYTES + 1_000
 
 
 class Conduct(StrEnum):
-    """How a node answers. All but the first four are lies or failures that a quorum must outlive."""
+    """How a node answers: honestly, clumsily, not at all, or with a lie."""
 
     HONEST = "honest"
     SLOW = "slow"  # honest, ten times as long
@@ -45,6 +45,8 @@ class Conduct(StrEnum):
     REFUSING = "refusing"  # says that it is free, and hands every lease back at once
 
 
+CLUMSY = (Conduct.SLOW, Conduct.FAILING, Conduct.RAISING)
+USELESS = (Conduct.SILENT, Conduct.REFUSING)
 LIARS = (
     Conduct.ALTERED,
     Conduct.RANDOM,

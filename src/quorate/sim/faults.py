@@ -8,7 +8,7 @@ all machines run, all links work, and a liar is the only thing wrong.
 from dataclasses import dataclass
 
 from quorate.base.dice import Dice
-from quorate.sim.executors import LIARS, Conduct
+from quorate.sim.executors import CLUMSY, LIARS, USELESS, Conduct
 
 PROFILES = (
     "none",
@@ -90,6 +90,12 @@ class _Draft:
 
     def add(self, at: int, kind: str, target: str = "", amount: int = 0, extra: str = "") -> None:
         self.actions.append(Action(at, kind, target, amount, extra))
+
+    def misbehave(self, conducts: tuple[Conduct, ...]) -> None:
+        """One node does as drawn; but no second one lies or is of no use: four nodes tolerate one (n = 3f + 1)."""
+        spoilt = any(conduct in (*LIARS, *USELESS) for conduct in self.conduct.values())
+        conduct = self.dice.choice(CLUMSY if spoilt else conducts)
+        self.conduct[self.dice.choice([node for node in self.nodes if self.conduct[node] is Conduct.HONEST])] = conduct
 
     def crash(self, target: str, extra: str = "") -> None:
         """Kill it, now and then without a word to its peers, and start it again later."""
@@ -185,14 +191,11 @@ def _fsync_fail(draft: _Draft) -> None:
 
 
 def _liar(draft: _Draft) -> None:
-    draft.conduct[draft.dice.choice(draft.nodes)] = draft.dice.choice(LIARS)
+    draft.misbehave(LIARS)
 
 
 def _slow_node(draft: _Draft) -> None:
-    node = draft.dice.choice(draft.nodes)
-    draft.conduct[node] = draft.dice.choice(
-        (Conduct.SLOW, Conduct.FAILING, Conduct.RAISING, Conduct.SILENT, Conduct.REFUSING)
-    )
+    draft.misbehave((*CLUMSY, *USELESS))
     draft.add(START_MS, "slow_disk", COORDINATOR, amount=draft.dice.randint(2, 60))
     draft.add(draft.until(START_MS, 6_000), "slow_disk", COORDINATOR, amount=0)
 

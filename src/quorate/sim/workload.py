@@ -25,7 +25,7 @@ PASSING = (DATABASE, CANCELLED, RATE_LIMITED)  # codes after which a client trie
 RETRY_S = 0.15
 REPLICAS = 3
 QUORUM = 2
-RETRIES = 60
+RETRIES = 8
 
 Ask = Callable[[str, Any, str], Awaitable[bytes]]
 

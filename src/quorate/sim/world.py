@@ -76,8 +76,16 @@ class Host:
         self.executor: VirtualExecutor | None = None
         self.lives = 0
         self.lies = 0
+        self.doom: asyncio.TimerHandle | None = None
         self.stopping = False
         self.start_again = False  # once the process that is stopping has come to its end
+
+    def spare(self) -> None:
+        """Call off a kill that waits for a write."""
+        self.disk.on_write = _nothing
+        if self.doom is not None:
+            self.doom.cancel()
+            self.doom = None
 
     @property
     def up(self) -> bool:
@@ -172,6 +180,7 @@ class World:
     def start(self, name: str) -> None:
         """A new process on the machine's old disk; nothing if one runs."""
         host = self.hosts[name]
+        host.spare()
         if self.hopeless:
             return
         if host.up:
@@ -295,7 +304,6 @@ class World:
         for name, host in self.hosts.items():
             self.network.heal(name)
             host.disk.weather.sync_fails = 0
-            host.disk.on_write = _nothing
             self.start(name)
         self.trace.add("world", "faults are over")
 
@@ -317,7 +325,7 @@ class World:
         def now_or_soon() -> None:
             host.disk.on_write = _nothing
             delay_s = host.dice.uniform(0, 2 * host.disk.weather.sync_ms) / 1000
-            self.loop.call_later(delay_s, self.kill, action.target, action.extra)
+            host.doom = self.loop.call_later(delay_s, self.kill, action.target, action.extra)
 
         host.disk.on_write = now_or_soon
 
