@@ -33,6 +33,7 @@ from quorate.services.coordinator.replay import replay
 from quorate.services.coordinator.settings import CoordinatorSettings
 from quorate.services.coordinator.uploads import Uploads
 from quorate.services.inbox import Inbox
+from quorate.services.links import Arrived, LinkClosed, LinkOpened
 
 RELOAD_PAUSE_S = 0.2
 RELOAD_PAUSE_CAP_S = 5.0
@@ -229,13 +230,13 @@ class Coordinator:
         async for link, message in self._wire.receive():
             if message.msg_type == MessageType.LINK_OPENED:
                 self._links.add(link)
-                await self._inbox.put(messages.LinkOpened(link, message.payload))
+                await self._inbox.put(LinkOpened(link, message.payload))
             elif message.msg_type == MessageType.LINK_CLOSED:
                 self._links.discard(link)
                 self._uploads.forget(link)
-                await self._inbox.put(messages.LinkClosed(link))
+                await self._inbox.put(LinkClosed(link))
             else:
-                await self._inbox.put(messages.Arrived(link, message.payload))
+                await self._inbox.put(Arrived(link, message.payload))
 
     async def _read_blob(self, wanted: messages.ReadBlob) -> None:
         try:

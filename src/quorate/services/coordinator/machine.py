@@ -19,22 +19,19 @@ from quorate.services.coordinator.cache import SmallBlobs
 from quorate.services.coordinator.commands import Commands
 from quorate.services.coordinator.heads import HeadBook
 from quorate.services.coordinator.messages import (
-    Arrived,
     Asked,
     BlobRead,
     BlobStored,
     Closing,
     Event,
-    LinkClosed,
-    LinkOpened,
     RevokeGrant,
-    Ticked,
     TileRead,
 )
 from quorate.services.coordinator.nodes import Nodes
 from quorate.services.coordinator.realm import PackKind, Realm, Validators
 from quorate.services.coordinator.sessions import Sessions
 from quorate.services.coordinator.settings import CoordinatorSettings
+from quorate.services.links import Arrived, LinkClosed, LinkOpened, Ticked
 
 HEAD_KEY = "head"
 SNAPSHOT_KEY = "snapshot"

@@ -8,24 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from quorate.model import Id, Principal, Receipt, Sealed, TaskSpec
-
-
-class LinkOpened(Struct, frozen=True):
-    """A link came up; 64 bytes of entropy for its nonce and ephemeral key."""
-
-    link: bytes
-    entropy: bytes
-
-
-class LinkClosed(Struct, frozen=True):
-    link: bytes
-
-
-class Arrived(Struct, frozen=True):
-    """A frame, unchecked."""
-
-    link: bytes
-    frame: bytes
+from quorate.services.links import Arrived, LinkClosed, LinkOpened, Ticked
 
 
 class Asked(Struct, frozen=True):
@@ -63,10 +46,6 @@ class TileRead(Struct, frozen=True):
 
     tile: int
     leaves: tuple[Id, ...]
-
-
-class Ticked(Struct, frozen=True):
-    """Time passed."""
 
 
 class Closing(Struct, frozen=True):

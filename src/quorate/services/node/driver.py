@@ -12,6 +12,7 @@ from quorate.model import Abort, Close, Effect, Envelope, Id, MessageType, Reply
 from quorate.model.link import Assignment
 from quorate.ports import Clock, Executor, Wire
 from quorate.services.inbox import Inbox
+from quorate.services.links import Arrived, LinkClosed, LinkOpened
 from quorate.services.node import messages
 from quorate.services.node.box import NodeBox
 from quorate.services.node.machine import WITNESS_KEY, Machine
@@ -173,10 +174,10 @@ class Node:
     async def _receive(self) -> None:
         async for link, message in self._wire.receive():
             if message.msg_type == MessageType.LINK_OPENED:
-                await self._inbox.put(messages.LinkOpened(link, message.payload))
+                await self._inbox.put(LinkOpened(link, message.payload))
             elif message.msg_type == MessageType.LINK_CLOSED:
-                await self._inbox.put(messages.LinkClosed(link))
+                await self._inbox.put(LinkClosed(link))
             else:
-                await self._inbox.put(messages.Arrived(link, message.payload))
+                await self._inbox.put(Arrived(link, message.payload))
         self._refused = self._refused or QuorateError(IPC, "the wire ended")
         self._inbox.wake()

@@ -48,18 +48,15 @@ from quorate.model.link import (
     Welcome,
 )
 from quorate.security import Frames, Witness, check_challenge, check_welcome, session_frames, sign_hello
+from quorate.services.links import Arrived, LinkClosed, LinkOpened, Ticked
 from quorate.services.node.messages import (
-    Arrived,
     Closing,
     Drained,
     Event,
     Finished,
     LeaseKey,
-    LinkClosed,
-    LinkOpened,
     Refusal,
     Start,
-    Ticked,
     Wanted,
     key_of,
 )

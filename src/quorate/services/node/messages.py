@@ -4,22 +4,7 @@ from msgspec import Struct
 
 from quorate.model import Id, Lease
 from quorate.model.link import Answer, Assignment
-
-
-class LinkOpened(Struct, frozen=True):
-    """A link to the coordinator came up; 64 bytes of entropy for its nonce and ephemeral key."""
-
-    link: bytes
-    entropy: bytes
-
-
-class LinkClosed(Struct, frozen=True):
-    link: bytes
-
-
-class Arrived(Struct, frozen=True):
-    link: bytes
-    frame: bytes
+from quorate.services.links import Arrived, LinkClosed, LinkOpened, Ticked
 
 
 class Finished(Struct, frozen=True):
@@ -41,10 +26,6 @@ class Drained(Struct, frozen=True):
 
     reason: str
     now_back: bool = False
-
-
-class Ticked(Struct, frozen=True):
-    """Time passed."""
 
 
 class Closing(Struct, frozen=True):
