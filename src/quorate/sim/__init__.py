@@ -1,5 +1,6 @@
 """The whole swarm on virtual time, from a seed: real drivers, virtual world, checkers from outside."""
 
-from quorate.sim.run import main, run_seed, run_seeds
+from quorate.sim.faults import PROFILES
+from quorate.sim.run import Outcome, main, run_seed, run_seeds
 
-__all__ = ["main", "run_seed", "run_seeds"]
+__all__ = ["PROFILES", "Outcome", "main", "run_seed", "run_seeds"]
