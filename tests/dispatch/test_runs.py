@@ -14,6 +14,7 @@ from quorate.base.limits import (
     LEASE_GRACE_MS,
     LEASES_LOST_MAX,
     MS_NS,
+    NODE_RETURN_MS,
     REPLICAS_MAX,
     RETRY_BASE_MS,
     RETRY_CAP_MS,
@@ -533,3 +534,18 @@ def test_a_task_that_runs_out_of_attempts_takes_the_majority_that_it_has() -> No
     end = view(swarm)
     assert (end.state, end.output) == ("completed", hash_id(b"truth").hex())
     assert [attempt.code for attempt in end.attempts].count(4001) == 3
+
+
+def test_a_node_that_went_away_is_waited_for_longer_than_a_short_task() -> None:
+    swarm = manual(2, spec(1, replicas=2, quorum=2, timeout_ms=1_000))
+    one, two = leases(swarm)
+    answer(swarm, one, hash_id(b"truth"))
+    swarm.record(swarm.dispatch.both("drop_node", two.node, "gone"))
+    swarm.record([NodeChanged(two.node, "offline", "gone")])
+    wait(swarm, NODE_RETURN_MS - 1_000)
+    assert view(swarm).state == "validating", "the node may be on its way back"
+    swarm.record([NodeChanged(two.node, "online", "back")])
+    swarm.close()
+    (again,) = leases(swarm)
+    answer(swarm, again, hash_id(b"truth"))
+    assert view(swarm).state == "completed"

@@ -81,6 +81,7 @@ HEARTBEAT_LOST_MS = 2_500
 HANDSHAKE_MS = 5_000
 RECONNECT_BASE_MS = 100
 RECONNECT_CAP_MS = 5_000
+NODE_RETURN_MS = 15_000  # a task whose votes wait for a further node gives one that went away as long to come back
 PROGRESS_AFTER_MS = 20  # a task that is over sooner was never worth a message that it runs
 LEASE_GRACE_MS = 3_000  # a lease outlives its task's timeout by this, to let the answer travel
 JOIN_TOKEN_TTL_MS = 24 * 3600 * 1000
@@ -133,6 +134,10 @@ SANDBOX_PROBE_MS = 5_000
 _RELATIONS = (
     (HEARTBEAT_LOST_MS > 2 * HEARTBEAT_MS, "one lost heartbeat is no failure"),
     (HEARTBEAT_LOST_MS < 3_000, "a dead node is found within three seconds"),
+    (
+        NODE_RETURN_MS >= 2 * RECONNECT_CAP_MS + HEARTBEAT_LOST_MS,
+        "a node may fail to connect twice and still be waited for",
+    ),
     (INLINE_MAX_BYTES < EVENT_BODY_MAX_BYTES, "an inline value fits in an event"),
     (BLOB_PART_BYTES < LINK_MESSAGE_MAX_BYTES, "a blob part fits in a message"),
     (ASSIGN_BATCH * INLINE_MAX_BYTES < LINK_MESSAGE_MAX_BYTES, "a full assignment fits in a message"),

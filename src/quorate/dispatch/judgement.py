@@ -11,7 +11,7 @@ from itertools import islice
 from quorate.base.codec import pack
 from quorate.base.errors import CONFLICT, DEPENDENCY, INVALID, LEASE_LOST, NO_QUORUM, OK, TIMEOUT
 from quorate.base.ids import HASH_BYTES, NO_ID, hash_id
-from quorate.base.limits import ATTEMPT_REASON_MAX_CHARS, LEASES_PER_EVENT, MS_NS, USAGE_FIELDS_MAX
+from quorate.base.limits import ATTEMPT_REASON_MAX_CHARS, LEASES_PER_EVENT, MS_NS, NODE_RETURN_MS, USAGE_FIELDS_MAX
 from quorate.dispatch.fold import Body, State
 from quorate.dispatch.roster import LeaseKey, Node
 from quorate.dispatch.runs import RUNNING, Doom, Run
@@ -136,15 +136,17 @@ def _undecidable(state: State, now: int, limit: int) -> tuple[Body, ...]:
 def _patience_ns(state: State, run: Run) -> int | None:
     """Until when to wait for a further node to come online; None while one that could be asked is."""
     pool = state.planner.pool_of(run.spec)
-    since_ns = run.stalled_ns
+    timeout_ns = run.spec.timeout_ms * MS_NS
+    until_ns = run.stalled_ns + timeout_ns
     for node in state.roster.nodes.values():
         if node.key in run.votes:
             continue
         if node.key in pool.members:
             return None
         if _suits(node, pool.needs):
-            since_ns = max(since_ns, node.changed_ns)
-    return since_ns + run.spec.timeout_ms * MS_NS
+            # A node that just went away may be on its way back, however short the task's own timeout.
+            until_ns = max(until_ns, node.changed_ns + max(timeout_ns, NODE_RETURN_MS * MS_NS))
+    return until_ns
 
 
 def _suits(node: Node, needs: frozenset[str]) -> bool:

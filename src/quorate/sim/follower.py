@@ -17,12 +17,11 @@ AGAIN_S = 0.1
 
 
 class Follower:
-    """`seen[i]` is the id of the event that was shown at position i + 1, `times[i]` the virtual second."""
+    """`seen[i]` is the id of the event that was shown at position i + 1."""
 
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
         self.seen: list[Id] = []
-        self.times: list[float] = []
         self.gaps: list[str] = []
         self.tasks = 0
         self._open: dict[bytes, set[bytes]] = {}  # job -> tasks that have not ended
@@ -54,7 +53,6 @@ class Follower:
             return
         event = unpack(sealed.head, Event)
         self.seen.append(hash_id(sealed.head))
-        self.times.append(self._trace.now())
         self._trace.add("follower", f"{position} {event.kind}")
         if event.kind == "job.submitted":
             submitted = unpack(sealed.body or b"", JobSubmitted)

@@ -40,7 +40,6 @@ class Ledger:
     submitted: list[JobSubmitted] = field(default_factory=list)
     cancelled: list[JobCancelled] = field(default_factory=list)
     settled: list[TaskSettled] = field(default_factory=list)
-    settled_at: dict[bytes, int] = field(default_factory=dict)  # position, by task
     answered: list[Result] = field(default_factory=list)
     leases: dict[tuple[bytes, int, int], Lease] = field(default_factory=dict)
     nodes: set[bytes] = field(default_factory=set)
@@ -111,7 +110,6 @@ def _file(ledger: Ledger, position: int, event: Event, packed: bytes) -> None:
             ledger.cancelled.append(body)
         case TaskSettled():
             ledger.settled.append(body)
-            ledger.settled_at[body.task] = position
         case ResultsReceived():
             ledger.answered += body.results
         case NodeJoined():

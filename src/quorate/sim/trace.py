@@ -27,9 +27,6 @@ class Trace:
         self._hash.update(line.encode() + b"\n")
         self.count += 1
 
-    def now(self) -> float:
-        return self._loop.time()
-
     def note(self, data: bytes) -> None:
         """Something too frequent for a line: it counts for the digest."""
         self._hash.update(data)
