@@ -269,9 +269,9 @@ class Coordinator:
         for link in sorted(self._links):
             await self._wire.close(link, "the coordinator reloads")
         self._links.clear()
-        await self.store.close()
         pause = RELOAD_PAUSE_S
         while not self._stopping:
+            await self.store.close()  # the broken one, and each that a failed start left open
             try:
                 await self.start()
                 return

@@ -124,7 +124,8 @@ class Machine:
         if group:
             before.append(Append(group))
         before += rows
-        if self.heads.unsaved is not None:
+        # Cosignatures ride along: alone they are no reason to sync, a head can be cosigned again.
+        if self.heads.unsaved is not None and (group or snapshot):
             before.append(Save(HEAD_KEY, pack(self.heads.unsaved)))
             self.heads.unsaved = None
         if snapshot or self.realm.position - self._snapshot_at >= self._settings.snapshot_every:
