@@ -199,11 +199,12 @@ def test_followers_that_leave_are_forgotten(swarm: Live) -> None:
         text = swarm.request("GET", "/metrics").text
         return sum(float(line.split()[1]) for line in text.splitlines() if line.startswith("quorate_followers "))
 
-    before = followers()
+    until(lambda: followers() == 0, "those of other tests are gone")
     with subscribed(swarm), subscribed(swarm), swarm.http.stream("GET", EVENTS) as stream:
-        next(stream.iter_lines())
-        until(lambda: followers() == before + 3, "three follow")
-    until(lambda: followers() == before, "nobody of them follows any more")
+        lines = stream.iter_lines()  # held: dropped, it would close the stream
+        next(lines)
+        until(lambda: followers() == 3, "three follow")
+    until(lambda: followers() == 0, "nobody of them follows any more")
 
 
 def test_a_liar_is_an_alert(processes: Processes, tmp_path: Path) -> None:
