@@ -90,8 +90,9 @@ class Nodes:
         self.refused_messages = 0
 
     def resume(self, now: int) -> None:
-        """After a restart: nodes that the log calls online get as long as a lost heartbeat to come back."""
-        for node in self._realm.dispatch.online():
+        """After a restart: nodes that are not offline get as long as a lost heartbeat to come back."""
+        here = (bytes.fromhex(view.id) for view in self._realm.dispatch.node_views() if view.state != "offline")
+        for node in here:
             self._absent[node] = now + self._settings.lost_ms * MS_NS
 
     def arrived(self, link: bytes, frame: bytes, now: int) -> tuple[Effect, ...]:
